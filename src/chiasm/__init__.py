@@ -1,0 +1,50 @@
+"""chiasm: disentanglement by cross training.
+
+    import chiasm
+
+    result = chiasm.fit("photos", train={"max_minutes": 10})
+    chiasm.load(result.run).mix(a="anna.jpg", b="ben.jpg").save("mixed.png")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chiasm.mixing import Mixer
+    from chiasm.training.fit import FitResult
+
+__all__ = ["fit", "load"]
+
+
+def fit(data: str | Path = "avatars", *, preset: str = "compact", **options: Any) -> FitResult:
+    """Train a model on a collection of pictures.
+
+    Args:
+        data: 'avatars', a folder of pictures, or any other source of `chiasm fit`.
+        preset: the settings to start from; see chiasm.presets.
+        options: sections of the configuration as dictionaries (`train={"steps": 1000}`), and the arguments
+            `name`, `runs`, `resume` and `progress` of chiasm.training.fit.
+
+    Raises:
+        ValueError: for a setting or a collection that cannot be used, with the remedy.
+    """
+    from chiasm.presets import from_preset
+    from chiasm.training.fit import fit as fit_config
+
+    sections = {key: options.pop(key) for key in ("model", "loss", "train") if key in options}
+    sections["data"] = options.pop("data_options", {}) | {"source": str(data)}
+    return fit_config(from_preset(preset, sections), **options)
+
+
+def load(path: str | Path, device: str | None = None) -> Mixer:
+    """Read a trained model, ready to mix.
+
+    Args:
+        path: a run folder or a model folder.
+        device: where to compute; by default a GPU if there is one.
+    """
+    from chiasm.mixing import Mixer
+
+    return Mixer.load(path, device)

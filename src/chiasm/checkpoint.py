@@ -1,0 +1,136 @@
+"""The only place that saves or loads a model: config.json and safetensors, nothing that is unpickled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from chiasm.config import ConfigError, ModelConfig, from_dict, to_dict
+from chiasm.networks import CrossModel
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+STATE_FILE = "state.json"
+TENSORS_FILE = "state.safetensors"
+
+
+class CheckpointError(ValueError):
+    """A model or checkpoint that cannot be read; the message names the file and the remedy."""
+
+
+def save_model(model: CrossModel, folder: Path) -> None:
+    """Write the model's configuration and weights into a folder, replacing what is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    _write_tensors(state, folder / WEIGHTS_FILE)
+    _write_json(to_dict(model.config), folder / CONFIG_FILE)
+
+
+def load_model(path: Path) -> CrossModel:
+    """Read a model in evaluation mode.
+
+    Args:
+        path: the model folder, or a run folder that contains `model/`.
+
+    Raises:
+        CheckpointError: if files are missing, damaged or do not fit each other.
+    """
+    path = Path(path)
+    folder = path / "model" if (path / "model").is_dir() else path
+    if not (folder / CONFIG_FILE).is_file():
+        raise CheckpointError(f"{path} holds no model: {CONFIG_FILE} is missing; give a run folder or its model/ folder.")
+    try:
+        config = from_dict(ModelConfig, _read_json(folder / CONFIG_FILE))
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / CONFIG_FILE} does not describe a model of this version: {error}") from error
+    model = CrossModel(config)
+    tensors = _read_tensors(folder / WEIGHTS_FILE)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE} beside it ({error}); copy both from the same run."
+        ) from error
+    return model.eval()
+
+
+def save_state(folder: Path, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Write what resuming needs: plain values as JSON, tensors as safetensors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_tensors({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, folder / TENSORS_FILE)
+    _write_json(state, folder / STATE_FILE)
+
+
+def load_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read what save_state wrote.
+
+    Raises:
+        CheckpointError: if the files are missing or damaged.
+    """
+    return _read_json(folder / STATE_FILE), _read_tensors(folder / TENSORS_FILE)
+
+
+def flatten_optimizer(optimizer: torch.optim.Optimizer, name: str) -> dict[str, Tensor]:
+    """An optimiser's moments as named tensors, `name.<parameter>.<moment>`."""
+    state = optimizer.state_dict()["state"]
+    return {f"{name}.{i}.{key}": torch.as_tensor(value) for i, slot in state.items() for key, value in slot.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, name: str, tensors: dict[str, Tensor]) -> None:
+    """Put the moments that flatten_optimizer named back into an optimiser."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        owner, _, rest = key.partition(".")
+        if owner == name:
+            index, _, moment = rest.partition(".")
+            slots.setdefault(int(index), {})[moment] = tensor
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial)
+    partial.replace(path)
+
+
+def _write_json(values: dict[str, Any], path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); copy it from its run again.") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} holds {type(values).__name__}, wanted an object; copy it from its run again.")
+    return values
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); copy it from its run again.") from error
+
+
+def describe_model(model: CrossModel) -> str:
+    """A model in a few lines: its codes, its networks, its parameters."""
+    config = model.config
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    lines = [
+        f"pictures   3 x {config.side_px} x {config.side_px}",
+        f"code A     {config.code_a} numbers (what it is)",
+        f"code B     {config.code_b} numbers (everything else)",
+        *(f"{name:<11}{count:,} parameters" for name, count in counts.items()),
+        *(f"{key} = {value}" for key, value in to_dict(config).items()),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,288 @@
+"""The single source of the YAML files, the command line and its help: frozen dataclasses and their checks.
+
+Imports nothing heavy, so that ``chiasm --help`` is instant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot work; the message names the key and the remedy."""
+
+
+def _require(condition: bool, key: str, got: object, wanted: str) -> None:
+    if not condition:
+        raise ConfigError(f"{key}: got {got!r}; {wanted}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvatarsConfig:
+    """The embedded default data: people drawn offline, whose every recombination is known."""
+
+    num_people: int = 240
+    """Number of people (classes); each is a seed that fixes hair, skin, clothes and glasses."""
+    num_expressions: int = 12
+    """Number of facial expressions, 2 to 12."""
+    tilts_deg: tuple[int, ...] = (-20, 0, 20)
+    """Angles of the picture in degrees, clockwise."""
+    mirror: bool = True
+    """Whether everybody is drawn facing either side."""
+
+    def __post_init__(self) -> None:
+        _require(self.num_people >= 2, "data.avatars.num_people", self.num_people, "give at least 2")
+        _require(
+            2 <= self.num_expressions <= 12,
+            "data.avatars.num_expressions",
+            self.num_expressions,
+            "give 2 to 12",
+        )
+        _require(
+            len(set(self.tilts_deg)) == len(self.tilts_deg) > 0 and all(-90 <= t <= 90 for t in self.tilts_deg),
+            "data.avatars.tilts_deg",
+            self.tilts_deg,
+            "give different angles from -90 to 90",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the pictures come from and how they are split."""
+
+    source: str = "avatars"
+    """'avatars', a folder of images, a CelebA folder, an .npz file, or 'hf:NAME' for a Hugging Face data set."""
+    fit: Literal["crop", "pad"] = "crop"
+    """How a picture becomes square: 'crop' its centre, or 'pad' it with its own edge."""
+    held_out: float = 0.2
+    """Fraction of the pictures (combinations) kept from training: half for validation, half for the test."""
+    held_out_classes: float = 0.1
+    """Fraction of the classes kept from training altogether, likewise; none when there are fewer than 10."""
+    split_seed: int = 0
+    """Seed of the split, apart from the training seed so that runs stay comparable."""
+    avatars: AvatarsConfig = field(default_factory=AvatarsConfig)
+
+    def __post_init__(self) -> None:
+        _require(bool(self.source), "data.source", self.source, "give 'avatars' or the path of your pictures")
+        _require(0 < self.held_out <= 0.5, "data.held_out", self.held_out, "give a fraction in (0, 0.5]")
+        _require(
+            0 <= self.held_out_classes <= 0.5,
+            "data.held_out_classes",
+            self.held_out_classes,
+            "give a fraction in [0, 0.5]",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The networks: two encoders, one AdaIN generator."""
+
+    side_px: int = 64
+    """Height and width of the pictures."""
+    code_a: int = 128
+    """Width of code A: what it is."""
+    code_b: int = 32
+    """Width of code B: everything else."""
+    encoder_widths: tuple[int, ...] = (32, 64, 128, 256)
+    """Channels of the encoders' stride-2 blocks; each block halves the side."""
+    code_block: bool = False
+    """Whether the codes end in BatchNorm and LeakyReLU as in the report, instead of a plain linear map."""
+    dense_widths: tuple[int, ...] = (256,)
+    """Hidden widths of the dense layers between code B and the generator's first feature map."""
+    generator_widths: tuple[int, ...] = (128, 96, 64, 32)
+    """Channels of the first feature map, then of each upsampling block; each block doubles the side."""
+    head_widths: tuple[int, ...] = ()
+    """Channels of further 5x5 convolutions at full size, before the last one."""
+    rgb_kernel: int = 3
+    """Kernel size of the last convolution, odd."""
+    output: Literal["tanh", "sigmoid"] = "tanh"
+    """Last activation: 'tanh' covers the inputs' range [-1, 1]; 'sigmoid' is the report's range mismatch."""
+
+    def __post_init__(self) -> None:
+        for key in ("side_px", "code_a", "code_b", "rgb_kernel"):
+            _require(getattr(self, key) >= 1, f"model.{key}", getattr(self, key), "give a positive number")
+        for key in ("encoder_widths", "dense_widths", "generator_widths", "head_widths"):
+            widths = getattr(self, key)
+            _require(all(w >= 1 for w in widths), f"model.{key}", widths, "give positive numbers")
+        _require(len(self.encoder_widths) >= 1, "model.encoder_widths", (), "give at least one block")
+        _require(len(self.generator_widths) >= 2, "model.generator_widths", (), "give at least two widths")
+        _require(self.rgb_kernel % 2 == 1, "model.rgb_kernel", self.rgb_kernel, "give an odd number")
+        blocks = max(len(self.encoder_widths), len(self.generator_widths) - 1)
+        _require(
+            self.side_px % 2**blocks == 0,
+            "model.side_px",
+            self.side_px,
+            f"the side must be divisible by {2**blocks} for {blocks} halvings; try "
+            f"{max(1, round(self.side_px / 2**blocks)) * 2**blocks}, or fewer model.encoder_widths and generator_widths",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """The weight of every term; 0 switches a term off and saves its work."""
+
+    weight_rec: float = 0.0
+    """Coming home after crossing twice (eq. 1). Needs 2.5 x the work of a step."""
+    gamma: float = 0.0
+    """Weight of both cycle losses on the codes (eq. 4)."""
+    gamma_a: float | None = None
+    """Weight of the cycle loss on code A (eq. 2); as gamma when not given."""
+    gamma_b: float | None = None
+    """Weight of the cycle loss on code B (eq. 3); as gamma when not given."""
+    cross_start: float = 0.0
+    """Fraction of the training after which the crossing terms begin."""
+    weight_swap: float = 1.0
+    """Same-class swap: the code A of another picture of the class must reconstruct this one. Needs classes."""
+    weight_direct: float = 0.0
+    """Direct reconstruction G(a1, b1)."""
+    weight_worst: float = 0.5
+    """Weight of the mean over the worst pixels of a picture, inside the swap and direct terms."""
+    worst_fraction: float = 0.05
+    """The fraction of a picture's pixels that counts as worst."""
+    noise_b: float = 1.0
+    """Standard deviation of the noise that is added to code B in training."""
+    decay_b: float = 1e-3
+    """Weight of the squared code B."""
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            _require(value is None or value >= 0, f"loss.{f.name}", value, "give a number >= 0")
+        _require(0 < self.worst_fraction <= 1, "loss.worst_fraction", self.worst_fraction, "give a fraction in (0, 1]")
+        _require(self.cross_start < 1, "loss.cross_start", self.cross_start, "give a fraction in [0, 1)")
+        _require(
+            self.crosses or self.weight_swap > 0 or self.weight_direct > 0,
+            "loss.weight_rec, loss.weight_swap, loss.weight_direct",
+            (self.weight_rec, self.weight_swap, self.weight_direct),
+            "no term compares pictures; give at least one of them a weight",
+        )
+
+    @property
+    def cycle_a(self) -> float:
+        """The weight of eq. 2."""
+        return self.gamma if self.gamma_a is None else self.gamma_a
+
+    @property
+    def cycle_b(self) -> float:
+        """The weight of eq. 3."""
+        return self.gamma if self.gamma_b is None else self.gamma_b
+
+    @property
+    def crosses(self) -> bool:
+        """Whether any term needs the pictures mixed and taken apart again."""
+        return self.weight_rec > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The loop: budgets, optimiser, hardware, logging."""
+
+    batch_size: int = 32
+    """Pictures in a step on each device; even, since pairs are two halves of the batch."""
+    epochs: float | None = None
+    """Budget in passes over the training pictures."""
+    steps: int | None = None
+    """Budget in optimiser steps."""
+    max_minutes: float | None = None
+    """Budget in minutes. Training ends with the first budget that is used up."""
+    lr: float = 1e-3
+    """Adam's step size at the start; a cosine takes it to zero as the budget ends."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam's decay rates of the first and second moments."""
+    cosine: bool = True
+    """Whether the step size follows a cosine; else it is constant."""
+    seed: int = 0
+    """Seed of the weights, the batches and the noise."""
+    validate_every: int = 200
+    """Steps between two validations."""
+    num_val_pairs: int = 64
+    """Pairs measured at each validation."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """torch.compile: 'auto' uses it where the run is long enough to pay for it."""
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    """'auto' is bf16-mixed on GPUs that have it, else float32."""
+    devices: int = 1
+    """Number of devices on this machine."""
+    accelerator: str = "auto"
+    """'auto', 'cpu', 'gpu', 'mps' ..."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.batch_size >= 2 and self.batch_size % 2 == 0,
+            "train.batch_size",
+            self.batch_size,
+            f"a batch is cut into pairs: give an even number >= 2, such as {max(2, self.batch_size + 1)}",
+        )
+        budgets = {"epochs": self.epochs, "steps": self.steps, "max_minutes": self.max_minutes}
+        for key, value in budgets.items():
+            _require(value is None or value > 0, f"train.{key}", value, "give a positive number")
+        _require(
+            any(v is not None for v in budgets.values()),
+            "train.epochs, train.steps, train.max_minutes",
+            None,
+            "give at least one budget",
+        )
+        _require(self.lr > 0, "train.lr", self.lr, "give a positive number")
+        _require(all(0 <= b < 1 for b in self.betas), "train.betas", self.betas, "give two numbers in [0, 1)")
+        for key in ("validate_every", "num_val_pairs", "devices"):
+            _require(getattr(self, key) >= 1, f"train.{key}", getattr(self, key), "give a number >= 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A whole experiment."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(max_minutes=10))
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON types (tuples become lists)."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        return [plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+
+    return plain(dataclasses.asdict(config))
+
+
+def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:
+    """Build a configuration from plain JSON types: the inverse of to_dict.
+
+    Raises:
+        ConfigError: for an unknown key or a value of the wrong type, naming the key.
+    """
+    types = get_type_hints(cls)
+    unknown = sorted(set(values) - set(types))
+    if unknown:
+        raise ConfigError(f"{where}{unknown[0]}: no such key; known here are {', '.join(types)}.")
+    return cls(**{key: _from_plain(types[key], value, f"{where}{key}") for key, value in values.items()})
+
+
+def _from_plain(kind: Any, value: Any, key: str) -> Any:
+    """A plain value as the type of its field."""
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
+        return from_dict(kind, value, f"{key}.")
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        fits = arguments[-1] is Ellipsis or len(arguments) == len(value)
+        _require(fits, key, value, f"give {len(arguments)} values")
+        return tuple(_from_plain(arguments[0], item, key) for item in value)
+    if origin is Literal:
+        _require(value in arguments, key, value, f"give one of {', '.join(map(repr, arguments))}")
+        return value
+    options = arguments if origin is UnionType else (kind,)
+    if float in options and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    named = " or ".join("null" if o is type(None) else getattr(o, "__name__", str(o)) for o in options)
+    fits = any(type(value) is o for o in options)
+    _require(fits, key, value, f"give {named}")
+    return value

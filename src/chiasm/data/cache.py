@@ -1,0 +1,238 @@
+"""Every picture is decoded once, into a memory-mapped array that opens at once ever after."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from chiasm.data import decode
+from chiasm.data.decode import Decoded, Fit, Refused
+from chiasm.data.image_set import DataError, ImageSet
+from chiasm.data.source import Listing, Source
+
+FORMAT = 1
+"""Raise it whenever the files of a cache change their meaning."""
+
+PARTS = ("train", "val", "test")
+MAX_WORKERS = 8
+FEW = 64
+
+
+def default_cache_dir() -> Path:
+    """Where caches are kept: $CHIASM_CACHE, else ~/.cache/chiasm."""
+    chosen = os.environ.get("CHIASM_CACHE")
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "chiasm"
+
+
+def open_cached(
+    source: Source, side_px: int, fit: Fit, cache_dir: Path | None = None, progress: bool = True
+) -> ImageSet:
+    """Opens the pictures of a source, decoding them if that was not done before.
+
+    Args:
+        source: where the pictures come from.
+        side_px: height and width of the decoded pictures.
+        fit: 'crop' or 'pad'.
+        cache_dir: folder of the caches; default_cache_dir() when not given.
+        progress: whether to show a bar while decoding.
+
+    Returns:
+        The set, its pixels memory-mapped.
+
+    Raises:
+        DataError: if fewer than two pictures are usable, or the cache cannot be written.
+    """
+    place = (cache_dir or default_cache_dir()) / cache_key(source, side_px, fit)
+    found = _load(place)
+    if found is not None:
+        return found
+    listing = source.listing()
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=place.parent) as name:
+            building = Path(name) / "cache"
+            building.mkdir()
+            _build(source, listing, side_px, fit, building, progress)
+            _publish(building, place)
+    except OSError as error:
+        raise DataError(
+            f"{place.parent}: the cache of decoded pictures cannot be written ({error}); "
+            f"set CHIASM_CACHE to a folder with space that is yours to write."
+        ) from error
+    built = _load(place)
+    if built is None:
+        raise DataError(f"{place}: the cache was damaged while it was written; is the disk full or failing?")
+    return built
+
+
+def cache_key(source: Source, side_px: int, fit: Fit) -> str:
+    """The name of a cache: a hash of the source's fingerprint and of the transform."""
+    transform = f"{FORMAT} {decode.VERSION} {side_px} {fit}\n"
+    return hashlib.sha256((transform + source.fingerprint()).encode(errors="surrogateescape")).hexdigest()
+
+
+def _build(source: Source, listing: Listing, side_px: int, fit: Fit, folder: Path, progress: bool) -> None:
+    n = len(listing.names)
+    _require_space(folder, n * 3 * side_px * side_px)
+    kept = np.zeros(n, dtype=bool)
+    sizes = np.zeros((n, 2), dtype=np.int64)
+    skipped: list[tuple[str, str]] = []
+    with (folder / "images.npy").open("wb") as file:
+        _write_header(file, 0, side_px)
+        decoded = _decode_all(source, n, side_px, fit)
+        bar = tqdm(decoded, total=n, desc="preparing pictures", unit=" pictures", disable=not progress)
+        for i, result in enumerate(bar):
+            if isinstance(result, Refused):
+                skipped.append((listing.names[i], result.reason))
+            else:
+                file.write(result.pixels.tobytes())
+                kept[i], sizes[i] = True, result.size
+        file.seek(0)
+        _write_header(file, int(kept.sum()), side_px)
+    _require_two(int(kept.sum()), skipped)
+    _write_index(folder, listing, kept, sizes, skipped)
+
+
+def _decode_all(source: Source, n: int, side_px: int, fit: Fit) -> Iterator[Decoded | Refused]:
+    """Decodes everything in order, in threads: Pillow lets go of the interpreter's lock."""
+    if n <= FEW:
+        yield from source.decode(range(n), side_px, fit)
+        return
+    chunks = [range(start, min(start + source.chunk_size, n)) for start in range(0, n, source.chunk_size)]
+    with ThreadPoolExecutor(_num_workers()) as pool:
+        # Few chunks ahead of the writer, so that memory does not grow with the set.
+        ahead = 2 * _num_workers()
+        futures = deque(pool.submit(source.decode, chunk, side_px, fit) for chunk in chunks[:ahead])
+        try:
+            for chunk in [*chunks[ahead:], *[None] * ahead]:
+                if futures:
+                    yield from futures.popleft().result()
+                if chunk is not None:
+                    futures.append(pool.submit(source.decode, chunk, side_px, fit))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _num_workers() -> int:
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cpus, MAX_WORKERS)
+
+
+def _write_header(file: IO[bytes], n: int, side_px: int) -> None:
+    # NumPy pads the header so that it keeps its length when the first axis grows.
+    shape = (n, 3, side_px, side_px)
+    np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": "|u1"})
+
+
+def _require_space(folder: Path, num_bytes: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise DataError(
+            f"{folder.parent.parent}: the decoded pictures need {num_bytes / 1e9:.1f} GB and "
+            f"{free / 1e9:.1f} GB are free; set CHIASM_CACHE to a larger disk, or lower model.side_px."
+        )
+
+
+def _require_two(num_usable: int, skipped: Sequence[tuple[str, str]]) -> None:
+    if num_usable < 2:
+        first = "".join(f"; {name}: {reason}" for name, reason in skipped[:3])
+        raise DataError(
+            f"data.source: {num_usable} usable pictures and {len(skipped)} unusable files; "
+            f"mixing needs at least 2 pictures{first}."
+        )
+
+
+def _write_index(
+    folder: Path,
+    listing: Listing,
+    kept: NDArray[np.bool_],
+    sizes: NDArray[np.int64],
+    skipped: Sequence[tuple[str, str]],
+) -> None:
+    rows = np.flatnonzero(kept)
+    np.save(folder / "classes.npy", listing.classes[rows])
+    np.save(folder / "contents.npy", listing.contents[rows])
+    np.save(folder / "sizes.npy", sizes[rows])
+    if listing.partition is not None:
+        codes = np.array([PARTS.index(part) for part in listing.partition], dtype=np.uint8)
+        np.save(folder / "partition.npy", codes[rows])
+    index = {
+        "num_bytes": (folder / "images.npy").stat().st_size,
+        "has_partition": listing.partition is not None,
+        "class_names": listing.class_names,
+        "content_names": listing.content_names,
+        "content_values": listing.content_values,
+        "contents_complete": listing.contents_complete,
+        "skipped": skipped,
+        "names": [listing.names[row] for row in rows.tolist()],
+    }
+    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def _publish(building: Path, place: Path) -> None:
+    """Moves a finished cache to its place, where another process may have put the same one meanwhile."""
+    if place.exists():
+        if _load(place) is not None:
+            return
+        os.replace(place, building.parent / "damaged")
+    try:
+        os.replace(building, place)
+    except OSError:
+        if _load(place) is None:
+            raise
+
+
+def _load(place: Path) -> ImageSet | None:
+    """The cache at a place; None where there is none or a damaged one."""
+    try:
+        index = json.loads((place / "index.json").read_text(encoding="utf-8"))
+        if (place / "images.npy").stat().st_size != index["num_bytes"]:
+            return None
+        images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)
+        arrays = {
+            name: np.load(place / f"{name}.npy", allow_pickle=False)
+            for name in ("classes", "contents", "sizes")
+        }
+        partition = _load_partition(place) if index["has_partition"] else None
+        lengths = {len(array) for array in (images, *arrays.values(), index["names"])}
+        if len(lengths) != 1:
+            return None
+        return _image_set(images, arrays, index, partition)
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+
+
+def _load_partition(place: Path) -> tuple[str, ...]:
+    codes = np.load(place / "partition.npy", allow_pickle=False)
+    return tuple(np.array(PARTS)[codes].tolist())
+
+
+def _image_set(
+    images: NDArray[np.uint8],
+    arrays: dict[str, NDArray[np.int64]],
+    index: dict[str, Any],
+    partition: tuple[str, ...] | None,
+) -> ImageSet:
+    return ImageSet(
+        images=images,
+        names=tuple(index["names"]),
+        class_names=tuple(index["class_names"]),
+        content_names=tuple(index["content_names"]),
+        content_values=tuple(tuple(values) for values in index["content_values"]),
+        contents_complete=index["contents_complete"],
+        partition=partition,
+        skipped=tuple((name, reason) for name, reason in index["skipped"]),
+        **arrays,
+    )

@@ -1,0 +1,189 @@
+"""What a set of pictures holds, in words and as one picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from chiasm.data.image_set import UNLABELLED, ImageSet
+
+NEARLY_CONSTANT = 2.0
+"""Standard deviation of 8-bit pixels below which a picture shows nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """Counts and findings; str() makes them readable.
+
+    Attributes:
+        num_pictures: usable pictures.
+        side_px: their height and width.
+        num_unlabelled: pictures without a class.
+        class_sizes: pictures of each class that has any, by name.
+        content_sizes: for each content factor, the pictures of each of its values, by name.
+        num_combinations: different combinations of class and contents that are shown.
+        num_possible: combinations that there could be.
+        partition_sizes: pictures of each part of an official split.
+        original_sizes: smallest and largest width and height in pixels; None where unknown.
+        num_enlarged: pictures whose shorter side was smaller than side_px.
+        duplicates: groups of pictures that are equal in every pixel, by name.
+        nearly_constant: pictures that show hardly anything, by name.
+        skipped: files that could not be used, and why.
+    """
+
+    num_pictures: int
+    side_px: int
+    num_unlabelled: int
+    class_sizes: dict[str, int]
+    content_sizes: dict[str, dict[str, int]]
+    num_combinations: int
+    num_possible: int
+    partition_sizes: dict[str, int]
+    original_sizes: tuple[tuple[int, int], tuple[int, int]] | None
+    num_enlarged: int
+    duplicates: tuple[tuple[str, ...], ...]
+    nearly_constant: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return "\n".join([*self._counts(), *self._labels(), *self._findings()])
+
+    def _counts(self) -> list[str]:
+        lines = [f"{self.num_pictures} pictures, {self.side_px} x {self.side_px} pixels once decoded"]
+        if self.original_sizes is not None:
+            (w0, w1), (h0, h1) = self.original_sizes
+            lines.append(f"original sizes: {_span(w0, w1)} wide, {_span(h0, h1)} high")
+        if self.num_enlarged:
+            lines.append(f"enlarged: {self.num_enlarged} pictures are smaller than {self.side_px} pixels")
+        if self.partition_sizes:
+            lines.append("official split: " + _listed(self.partition_sizes))
+        return lines
+
+    def _labels(self) -> list[str]:
+        sizes = sorted(self.class_sizes.values())
+        lines = ["classes: none"]
+        if sizes:
+            lines = [
+                f"classes: {len(sizes)}, pictures of each: {sizes[0]} at least, "
+                f"{int(np.median(sizes))} in the middle, {sizes[-1]} at most"
+            ]
+        if self.num_unlabelled and sizes:
+            lines.append(f"without a class: {self.num_unlabelled} pictures")
+        lines += [f"content {name}: {_listed(values)}" for name, values in self.content_sizes.items()]
+        if self.content_sizes:
+            lines.append(f"combinations shown: {self.num_combinations} of {self.num_possible}")
+        return lines
+
+    def _findings(self) -> list[str]:
+        lines = []
+        if self.duplicates:
+            more = sum(map(len, self.duplicates)) - len(self.duplicates)
+            lines.append(f"exact duplicates: {more}, such as {' = '.join(self.duplicates[0][:3])}")
+        if self.nearly_constant:
+            shown = ", ".join(self.nearly_constant[:5])
+            lines.append(f"nearly constant pictures: {len(self.nearly_constant)}, such as {shown}")
+        if self.skipped:
+            lines.append(f"unusable files: {len(self.skipped)}")
+            lines += [f"  {name}: {reason}" for name, reason in self.skipped[:20]]
+        if len(self.skipped) > 20:
+            lines.append(f"  and {len(self.skipped) - 20} more")
+        return lines
+
+
+def describe(images: ImageSet) -> Description:
+    """Counts what a set holds and looks for what is wrong with it; reads every pixel once.
+
+    Args:
+        images: the pictures.
+
+    Returns:
+        The findings.
+    """
+    side_px = int(images.images.shape[-1])
+    sizes = images.sizes
+    extent = None
+    if sizes is not None:
+        low, high = sizes.min(axis=0).tolist(), sizes.max(axis=0).tolist()
+        extent = ((low[0], high[0]), (low[1], high[1]))
+    combinations = np.unique(np.column_stack([images.classes, images.contents]), axis=0)
+    class_sizes = _value_sizes(images.classes, images.class_names)
+    duplicates, nearly_constant = _inspect_pixels(images)
+    return Description(
+        num_pictures=len(images),
+        side_px=side_px,
+        num_unlabelled=int((images.classes == UNLABELLED).sum()),
+        class_sizes=class_sizes,
+        content_sizes={
+            name: _value_sizes(images.contents[:, k], images.content_values[k])
+            for k, name in enumerate(images.content_names)
+        },
+        num_combinations=int((combinations != UNLABELLED).all(axis=1).sum()),
+        num_possible=len(class_sizes) * int(np.prod([len(v) for v in images.content_values], dtype=np.int64)),
+        partition_sizes=dict(Counter(images.partition or ())),
+        original_sizes=extent,
+        num_enlarged=0 if sizes is None else int((sizes.min(axis=1) < side_px).sum()),
+        duplicates=duplicates,
+        nearly_constant=nearly_constant,
+        skipped=images.skipped,
+    )
+
+
+def _value_sizes(numbers: NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:
+    counts = np.bincount(numbers[numbers != UNLABELLED], minlength=len(names)).tolist()
+    return {name: count for name, count in zip(names, counts, strict=True) if count}
+
+
+def _inspect_pixels(images: ImageSet) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """Groups of equal pictures, and pictures that are nearly constant."""
+    pixels = np.asarray(images.images)
+    same: dict[bytes, list[str]] = {}
+    constant = []
+    for name, picture in zip(images.names, pixels, strict=True):
+        same.setdefault(hashlib.blake2b(picture.tobytes(), digest_size=16).digest(), []).append(name)
+        if picture.std(axis=(1, 2)).max() < NEARLY_CONSTANT:
+            constant.append(name)
+    return tuple(tuple(names) for names in same.values() if len(names) > 1), tuple(constant)
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _listed(sizes: dict[str, int]) -> str:
+    shown = ", ".join(f"{name} {size}" for name, size in list(sizes.items())[:12])
+    return shown if len(sizes) <= 12 else f"{shown} and {len(sizes) - 12} more values"
+
+
+def contact_sheet(images: ImageSet, indices: NDArray[np.int64], columns: int) -> Image.Image:
+    """Pictures side by side, each class beginning a row of its own.
+
+    Args:
+        images: the pictures.
+        indices: [m] those to show.
+        columns: pictures in a row.
+
+    Returns:
+        An RGB picture on white, `columns` pictures wide.
+
+    Raises:
+        ValueError: if there is nothing to show or no column to show it in.
+    """
+    if len(indices) == 0 or columns < 1:
+        raise ValueError(f"indices, columns: got {len(indices)} and {columns}; give at least one of each.")
+    side = int(images.images.shape[-1])
+    indices = indices[np.argsort(images.classes[indices], kind="stable")]
+    rows = []
+    for label in np.unique(images.classes[indices]):
+        of_class = indices[images.classes[indices] == label]
+        rows += [of_class[i : i + columns] for i in range(0, len(of_class), columns)]
+    sheet = np.full((len(rows) * side, columns * side, 3), 255, dtype=np.uint8)
+    for row, shown in enumerate(rows):
+        strip = images.gather(shown).transpose(2, 0, 3, 1).reshape(side, -1, 3)
+        sheet[row * side : (row + 1) * side, : strip.shape[1]] = strip
+    return Image.fromarray(sheet)

@@ -1,0 +1,88 @@
+"""The one form in which every source arrives: a memory-mapped array of pictures and their labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNLABELLED = -1
+
+
+class DataError(ValueError):
+    """Pictures or labels that cannot be used; the message names the file or key and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSet:
+    """Pictures with what is known of their factors.
+
+    Attributes:
+        images: [n, 3, side, side] uint8, memory-mapped.
+        names: n names, unique, by which a user recognises a picture (a relative path, an index).
+        classes: [n] int64 index into class_names, or UNLABELLED.
+        class_names: the classes.
+        contents: [n, k] int64 index into content_values[k], or UNLABELLED.
+        content_names: names of the k known content factors.
+        content_values: for each content factor, the names of its values.
+        contents_complete: whether class and contents together say all that is in a picture. A few known
+            attributes among many (CelebA) do not, and no picture of the set is then the truth of a mix.
+        partition: [n] "train", "val" or "test" where the source has an official split, else None.
+        skipped: for each file that could not be used, its name and the reason.
+        sizes: [n, 2] width and height in pixels before the picture became square, where known.
+    """
+
+    images: NDArray[np.uint8]
+    names: tuple[str, ...]
+    classes: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    contents: NDArray[np.int64]
+    content_names: tuple[str, ...] = ()
+    content_values: tuple[tuple[str, ...], ...] = ()
+    contents_complete: bool = True
+    partition: tuple[str, ...] | None = None
+    skipped: tuple[tuple[str, str], ...] = field(default=())
+    sizes: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether any class has two pictures, so that same-class swaps are possible."""
+        labelled = self.classes[self.classes != UNLABELLED]
+        return len(labelled) > 0 and int(np.bincount(labelled).max()) >= 2
+
+    @cached_property
+    def _by_factors(self) -> dict[tuple[int, ...], int]:
+        keys = np.column_stack([self.classes, self.contents]).tolist()
+        return {tuple(key): i for i, key in enumerate(keys) if UNLABELLED not in key}
+
+    def gather(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Copies pictures out of the memory map.
+
+        Args:
+            index: [m] indices of pictures, in any order, repeated or not.
+
+        Returns:
+            [m, 3, side, side] uint8, contiguous, in the order of index.
+        """
+        # The plain view spares the slow bookkeeping of np.memmap's own indexing.
+        return np.asarray(self.images)[index]
+
+    def true_mix(self, a_from: NDArray[np.int64], b_from: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which picture shows the class of one picture with the content of another.
+
+        Args:
+            a_from: [m] indices of the pictures that give the class.
+            b_from: [m] indices of the pictures that give the content.
+
+        Returns:
+            [m] indices of the pictures that are the true mixes; -1 where the set holds none.
+        """
+        if not (self.content_names and self.contents_complete):
+            return np.full(len(a_from), -1, dtype=np.int64)
+        keys = np.column_stack([self.classes[a_from], self.contents[b_from]]).tolist()
+        return np.array([self._by_factors.get(tuple(key), -1) for key in keys], dtype=np.int64)

@@ -1,0 +1,224 @@
+"""Batches, and for each picture a partner of its class; a pure function of seed, step and rank."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.data.image_set import UNLABELLED, ImageSet
+
+Indices = NDArray[np.int64]
+
+# Purposes of random streams. They come before all else in a seed, for NumPy reads [s, 3] as [s, 3, 0].
+_EPOCH, _PARTNER, _SMALL = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's pictures on one device.
+
+    Attributes:
+        index: [n] indices of the pictures.
+        partner: [n] for each, another picture of its class; itself if there is no other.
+    """
+
+    index: Indices
+    partner: Indices
+
+
+@dataclass(frozen=True)
+class LoadedBatch:
+    """A batch with its pixels.
+
+    Attributes:
+        index: [n] indices of the pictures.
+        partner: [n] indices of their partners.
+        x: [n, 3, side, side] uint8, the pictures.
+        x_partner: the partners likewise, or None where they were not asked for.
+    """
+
+    index: Indices
+    partner: Indices
+    x: NDArray[np.uint8]
+    x_partner: NDArray[np.uint8] | None
+
+
+class Batches:
+    """An endless, reproducible stream of batches.
+
+    Each epoch is a permutation of the pictures, dealt out over steps and ranks; a batch at the end of an
+    epoch goes on into the next. Sets smaller than a batch are drawn from with repetition.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        indices: Indices,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Prepares the draw.
+
+        Args:
+            images: all pictures.
+            indices: [m] those to draw from, each once.
+            batch_size: pictures of a batch on each device.
+            seed: seed of order and partners, >= 0.
+            rank: number of this device, from 0.
+            world_size: number of devices.
+
+        Raises:
+            ValueError: if there is nothing to draw, or a number is out of its range.
+        """
+        if len(indices) == 0:
+            raise ValueError("indices: got none; a batch needs at least one picture.")
+        if batch_size < 1 or seed < 0 or not 0 <= rank < world_size:
+            raise ValueError(
+                f"batch_size, seed, rank, world_size: got {batch_size}, {seed}, {rank}, {world_size}; "
+                f"wanted batch_size >= 1, seed >= 0 and 0 <= rank < world_size."
+            )
+        self.images = images
+        self.indices = np.asarray(indices, dtype=np.int64)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self._by_class, self._start, self._size, self._place = _class_table(images.classes[self.indices])
+        self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps in which every picture is seen once; rarely a whole number."""
+        return len(self.indices) / (self.batch_size * self.world_size)
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step.
+
+        Args:
+            step: number of the step, from 0.
+
+        Returns:
+            The batch; the same whenever and wherever it is asked for.
+        """
+        chosen = self._choose(step)
+        rng = np.random.default_rng([_PARTNER, self.seed, step, self.rank])
+        size = self._size[chosen]
+        turn = 1 + rng.integers(0, np.maximum(size - 1, 1))
+        partner = self._by_class[self._start[chosen] + (self._place[chosen] + turn) % size]
+        return Batch(self.indices[chosen], self.indices[partner])
+
+    def load(self, step: int, partners: bool = True) -> LoadedBatch:
+        """The batch of a step with its pixels.
+
+        Args:
+            step: number of the step, from 0.
+            partners: whether to read the partners too.
+
+        Returns:
+            The batch.
+        """
+        batch = self.at(step)
+        x_partner = self.images.gather(batch.partner) if partners else None
+        return LoadedBatch(batch.index, batch.partner, self.images.gather(batch.index), x_partner)
+
+    def iterate(
+        self, start_step: int, stop_step: int, partners: bool = True, ahead: int = 3
+    ) -> Iterator[LoadedBatch]:
+        """Batches of consecutive steps, read in a background thread while the caller works.
+
+        Args:
+            start_step: first step.
+            stop_step: the step after the last.
+            partners: whether to read the partners too.
+            ahead: how many batches wait at most.
+
+        Yields:
+            The batches in order. Closing the iterator early ends the thread; an exception of the thread
+            is raised here.
+        """
+        ready: queue.Queue[LoadedBatch | Exception] = queue.Queue(ahead)
+        stopped = threading.Event()
+        thread = threading.Thread(
+            target=self._fill, args=(ready, stopped, range(start_step, stop_step), partners), daemon=True
+        )
+        thread.start()
+        try:
+            for _ in range(start_step, stop_step):
+                item = ready.get()
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            stopped.set()
+            thread.join()
+
+    def _fill(
+        self,
+        ready: queue.Queue[LoadedBatch | Exception],
+        stopped: threading.Event,
+        steps: range,
+        partners: bool,
+    ) -> None:
+        for step in steps:
+            try:
+                item: LoadedBatch | Exception = self.load(step, partners)
+            # Whatever goes wrong here must reach the caller, who waits for an item.
+            except Exception as error:
+                item = error
+            while not stopped.is_set():
+                try:
+                    ready.put(item, timeout=0.05)
+                    break
+                except queue.Full:
+                    continue
+            if stopped.is_set() or isinstance(item, Exception):
+                return
+
+    def _choose(self, step: int) -> Indices:
+        """[batch_size] places in self.indices."""
+        num = len(self.indices)
+        if num < self.batch_size:
+            return np.random.default_rng([_SMALL, self.seed, step, self.rank]).integers(
+                0, num, self.batch_size
+            )
+        first = (step * self.world_size + self.rank) * self.batch_size
+        epoch, place = divmod(first, num)
+        chosen = self._permutation(epoch)[place : place + self.batch_size]
+        if len(chosen) < self.batch_size:
+            more = self._permutation(epoch + 1)[: self.batch_size - len(chosen)]
+            chosen = np.concatenate([chosen, more])
+        return chosen
+
+    def _draw_permutation(self, epoch: int) -> Indices:
+        return np.random.default_rng([_EPOCH, self.seed, epoch]).permutation(len(self.indices))
+
+
+def _class_table(classes: Indices) -> tuple[Indices, Indices, Indices, Indices]:
+    """Where each picture stands among those of its class.
+
+    Args:
+        classes: [m] class of each picture.
+
+    Returns:
+        The places of all pictures sorted by class; and for each picture, where its class starts in that
+        list, how many it has, and which of them it is. Unlabelled pictures are classes of their own.
+    """
+    num = len(classes)
+    own = np.where(classes == UNLABELLED, classes.max(initial=0) + 1 + np.arange(num), classes)
+    by_class = np.argsort(own, kind="stable")
+    _, first, group, counts = np.unique(
+        own[by_class], return_index=True, return_inverse=True, return_counts=True
+    )
+    start, size, place = (np.empty(num, dtype=np.int64) for _ in range(3))
+    start[by_class] = first[group]
+    size[by_class] = counts[group]
+    place[by_class] = np.arange(num) - first[group]
+    return by_class, start, size, place

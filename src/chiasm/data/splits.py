@@ -1,0 +1,192 @@
+"""Which pictures are trained on, and which are kept for validation and the test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.config import DataConfig
+from chiasm.data.image_set import UNLABELLED, DataError, ImageSet
+
+Indices = NDArray[np.int64]
+
+MIN_CLASSES = 10
+"""With fewer classes than this, none is kept from training altogether."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indices into an ImageSet, ascending; every picture is in exactly one part.
+
+    Attributes:
+        train: pictures to learn from.
+        val: unseen pictures for choosing and watching, of classes that may be in train.
+        test: unseen pictures for the final numbers, likewise.
+        val_classes: all pictures of some classes that training never sees.
+        test_classes: all pictures of other such classes.
+    """
+
+    train: Indices
+    val: Indices
+    test: Indices
+    val_classes: Indices
+    test_classes: Indices
+
+
+def make_split(images: ImageSet, config: DataConfig) -> Split:
+    """Divides pictures by data.split_seed alone, or as the source says.
+
+    With an official split, `held_out` and `held_out_classes` count for nothing, and `val` and `test` are
+    the official parts whatever their classes; only a missing `val` is taken from the training pictures.
+
+    Otherwise whole classes are set apart first, then pictures of each remaining class. A class keeps at
+    least two training pictures if it has them, so a class of two is never cut; a class of five or more
+    gives at least one. Pictures without another of their class are divided as one group.
+
+    Args:
+        images: the pictures.
+        config: fractions and seed.
+
+    Returns:
+        The split; train and val are never empty.
+
+    Raises:
+        DataError: if an official split has no training pictures.
+    """
+    rng = np.random.default_rng([config.split_seed & (2**64 - 1), 0x5117])
+    if images.partition is not None:
+        return _official_split(images, images.partition, config.held_out, rng)
+    part_of_class = _hold_out_classes(images.classes, config.held_out_classes, rng)
+    in_val_classes = part_of_class == 1
+    in_test_classes = part_of_class == 2
+    rest = np.flatnonzero(part_of_class == 0)
+    train, val, test = _hold_out_pictures(rest, images.classes, config.held_out, rng)
+    return Split(train, val, test, np.flatnonzero(in_val_classes), np.flatnonzero(in_test_classes))
+
+
+def _official_split(
+    images: ImageSet, partition: Sequence[str], held_out: float, rng: np.random.Generator
+) -> Split:
+    parts = np.array(partition)
+    train, val, test = (np.flatnonzero(parts == part) for part in ("train", "val", "test"))
+    if len(train) == 0:
+        raise DataError("data.source: its official split has no usable training picture; check the split.")
+    if len(val) == 0 and len(train) > 1:
+        train, val, more = _hold_out_pictures(train, images.classes, held_out / 2, rng)
+        val = np.sort(np.concatenate([val, more]))
+    none = np.zeros(0, dtype=np.int64)
+    return Split(train, val, test, none, none)
+
+
+def _hold_out_classes(classes: Indices, fraction: float, rng: np.random.Generator) -> Indices:
+    """[n]: 1 for pictures of validation classes, 2 for test classes, 0 for the rest."""
+    present = np.unique(classes[classes != UNLABELLED])
+    part = np.zeros(len(classes), dtype=np.int64)
+    if len(present) < MIN_CLASSES or fraction == 0:
+        return part
+    num = max(2, round(fraction * len(present)))
+    chosen = rng.permutation(present)[:num]
+    part[np.isin(classes, chosen[: num - num // 2])] = 1
+    part[np.isin(classes, chosen[num - num // 2 :])] = 2
+    return part
+
+
+def _hold_out_pictures(
+    rest: Indices, classes: Indices, fraction: float, rng: np.random.Generator
+) -> tuple[Indices, Indices, Indices]:
+    """Train, val and test out of the pictures at rest, class by class."""
+    group, sizes, alone = _groups(classes[rest])
+    # Rounding up or down at random keeps the fraction right on average over many small classes.
+    num_held = np.floor(sizes * fraction + rng.random(len(sizes))).astype(np.int64)
+    num_held = np.maximum(num_held, sizes >= 5)
+    keep = np.minimum(sizes, np.where(np.arange(len(sizes)) == alone, 1, 2))
+    num_held = np.minimum(num_held, sizes - keep)
+    num_val = np.floor(num_held / 2 + rng.integers(0, 2, len(sizes)) / 2).astype(np.int64)
+
+    shuffled = rng.permutation(len(rest))
+    order = shuffled[np.argsort(group[shuffled], kind="stable")]
+    starts = np.cumsum(sizes) - sizes
+    rank = np.empty(len(rest), dtype=np.int64)
+    rank[order] = np.arange(len(rest)) - starts[group[order]]
+
+    part = np.zeros(len(rest), dtype=np.int64)
+    part[rank < num_held[group]] = 2
+    part[rank < num_val[group]] = 1
+    _ensure_validation(part, group, sizes, rng)
+    return rest[part == 0], rest[part == 1], rest[part == 2]
+
+
+def _groups(classes: Indices) -> tuple[Indices, Indices, int]:
+    """Number of each picture's group, the groups' sizes, and which group holds the pictures alone."""
+    _, group, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    alone = (classes == UNLABELLED) | (sizes[group] == 1)
+    if not alone.any():
+        return group, sizes, -1
+    first = int(group[alone][0])
+    group = np.where(alone, first, group)
+    _, group, sizes = np.unique(group, return_inverse=True, return_counts=True)
+    return group, sizes, int(group[alone][0])
+
+
+def _ensure_validation(part: Indices, group: Indices, sizes: Indices, rng: np.random.Generator) -> None:
+    """Moves one picture to val if there is none, from test or else from the largest group in train."""
+    if (part == 1).any() or len(part) < 2:
+        return
+    candidates = np.flatnonzero(part == 2)
+    if len(candidates) == 0:
+        candidates = np.flatnonzero(group == np.argmax(sizes))
+    part[rng.choice(candidates)] = 1
+
+
+def save_split(split: Split, images: ImageSet, path: Path) -> None:
+    """Writes a split as JSON with the names of the pictures, so that it outlives the cache.
+
+    Args:
+        split: the split.
+        images: the pictures that it divides.
+        path: the file to write.
+    """
+    parts = {
+        part.name: [images.names[i] for i in getattr(split, part.name).tolist()] for part in fields(Split)
+    }
+    path.write_text(json.dumps(parts, indent=0, ensure_ascii=False), encoding="utf-8", errors="surrogatepass")
+
+
+def load_split(path: Path, images: ImageSet) -> Split:
+    """Reads what save_split wrote.
+
+    Args:
+        path: the file.
+        images: the pictures; any that the split does not name belong to no part.
+
+    Returns:
+        The split, as indices into images.
+
+    Raises:
+        DataError: if the file is no split, or names pictures that the set does not hold.
+    """
+    try:
+        parts = json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
+        named = {part.name: list(parts[part.name]) for part in fields(Split)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: not a split written by chiasm ({type(error).__name__}: {error})."
+        ) from error
+    place = {name: i for i, name in enumerate(images.names)}
+    missing = [name for names in named.values() for name in names if name not in place]
+    if missing:
+        raise DataError(
+            f"{path}: {len(missing)} pictures of this split are not in the data, such as {missing[:3]}; "
+            f"set data.source to the pictures that the run was trained on."
+        )
+    return Split(
+        **{
+            part: np.sort(np.array([place[name] for name in names], dtype=np.int64))
+            for part, names in named.items()
+        }
+    )

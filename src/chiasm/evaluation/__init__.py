@@ -1,0 +1,1 @@
+"""Measurements: a model and pictures in, numbers out."""

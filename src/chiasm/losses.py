@@ -1,0 +1,139 @@
+"""One function for each equation, then the weighted sum.
+
+Every term is a mean over batch and elements. Terms over a pair are sums over its two pictures: since the two
+halves of a batch are averaged together here, such a term carries the factor 2.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from chiasm.config import LossConfig
+from chiasm.cross import Codes, Images, disassemble, mix, reassemble, swap_halves
+from chiasm.networks import CrossModel
+
+Scalar = Float[Tensor, ""]
+Code = Float[Tensor, "n code"]
+
+PICTURES_IN_A_PAIR = 2
+
+
+def home_loss(x: Images, x_rec: Images) -> Scalar:
+    """Mean absolute error of pictures that were mixed twice, summed over the pair.
+
+    Args:
+        x: the originals [x1; x2], in [-1, 1].
+        x_rec: the same pictures after crossing twice.
+
+    Source: spec/cross-training.md, eq. 1, with the L1 norm.
+    """
+    return PICTURES_IN_A_PAIR * (x_rec - x).abs().mean()
+
+
+def code_cycle_loss(code: Code, code_reread: Code) -> Scalar:
+    """Squared change of a code after its picture was mixed, summed over the pair.
+
+    Zero when the generator carries the factor through the mix untouched.
+
+    Args:
+        code: codes of the originals [x1; x2].
+        code_reread: the same codes read back from the mixed pictures, in the order of the originals.
+
+    Source: spec/cross-training.md, eq. 2 (code A) and eq. 3 (code B).
+    """
+    return PICTURES_IN_A_PAIR * (code_reread - code).square().mean()
+
+
+def picture_loss(x: Images, x_drawn: Images, weight_worst: float, worst_fraction: float) -> Scalar:
+    """Mean absolute error, plus a weighted mean over each picture's worst pixels.
+
+    The plain mean is best served by leaving out what is small: an expression covers a few percent of a face.
+    The mean over the worst pixels (an error averaged over the three channels) is moved by just these.
+
+    Args:
+        x: the pictures wanted, in [-1, 1].
+        x_drawn: the pictures drawn.
+        weight_worst: weight of the worst pixels' mean error.
+        worst_fraction: the fraction of pixels that counts as worst, in (0, 1].
+
+    Source: top-k ("hard pixel") error averaging, as in the bootstrapped loss of Pohlen et al. 2017, eq. 7.
+    """
+    error = (x_drawn - x).abs().mean(dim=1).flatten(1)  # n, pixels
+    loss = error.mean()
+    if weight_worst == 0:
+        return loss
+    num_worst = max(1, round(worst_fraction * error.shape[1]))
+    return loss + weight_worst * error.topk(num_worst, dim=1, sorted=False).values.mean()
+
+
+def code_decay(code: Code) -> Scalar:
+    """Mean over the batch of a code's squared length.
+
+    With noise on the code this bounds what the code can carry: its signal must stand out from the noise.
+
+    Source: Gabbay & Hoshen 2020 (LORD), eq. 4: activation decay beside noise on the content code.
+    """
+    return code.square().sum(dim=1).mean()
+
+
+class Objective(nn.Module):
+    """The weighted sum of all terms on one batch; the one module whose forward pass trains the model.
+
+    Args:
+        model: the networks.
+        config: the weight of every term; a term of weight 0 is not computed.
+    """
+
+    def __init__(self, model: CrossModel, config: LossConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+
+    def forward(self, x: Images, x_partner: Images | None, crossing: bool) -> dict[str, Scalar]:
+        """The weighted terms, by name; their sum is the loss.
+
+        Args:
+            x: [x1; x2], an even number of pictures in [-1, 1].
+            x_partner: for each picture another one of its class, needed by the swap term alone.
+            crossing: whether the crossing terms are due (they may start late).
+        """
+        config, model = self.config, self.model
+        terms: dict[str, Scalar] = {}
+        a, a_partner = self._codes_a(x, x_partner, needs_own=config.weight_direct > 0 or crossing)
+        b = model.encoder_b(x)
+        if config.decay_b > 0:
+            terms["decay_b"] = config.decay_b * code_decay(b)
+        if self.training and config.noise_b > 0:
+            b = b + config.noise_b * torch.randn_like(b)
+        if a_partner is not None:
+            terms["swap"] = config.weight_swap * self._picture_loss(x, model.generator(a_partner, b))
+        if config.weight_direct > 0:
+            terms["direct"] = config.weight_direct * self._picture_loss(x, model.generator(a, b))
+        if crossing:
+            terms |= self._crossing_terms(x, Codes(a, b))
+        return terms
+
+    def _codes_a(self, x: Images, x_partner: Images | None, needs_own: bool) -> tuple[Tensor, Tensor | None]:
+        """Code A of the pictures and of their partners, read in one pass; what is not needed is not read."""
+        encoder_a = self.model.encoder_a
+        if x_partner is None or self.config.weight_swap == 0:
+            return encoder_a(x), None
+        if not needs_own:
+            return x.new_empty(0), encoder_a(x_partner)
+        own, partner = encoder_a(torch.cat([x, x_partner])).chunk(2)
+        return own, partner
+
+    def _picture_loss(self, x: Images, x_drawn: Images) -> Scalar:
+        return picture_loss(x, x_drawn, self.config.weight_worst, self.config.worst_fraction)
+
+    def _crossing_terms(self, x: Images, codes: Codes) -> dict[str, Scalar]:
+        """Eq. 1 to 3: mix, take apart, mix again."""
+        config = self.config
+        codes_of_mix = disassemble(self.model, mix(self.model, codes))
+        x_rec = reassemble(self.model, codes_of_mix)
+        terms = {"rec": config.weight_rec * home_loss(x, x_rec)}
+        if config.cycle_a > 0:
+            terms["cycle_a"] = config.cycle_a * code_cycle_loss(codes.a, codes_of_mix.a)
+        if config.cycle_b > 0:
+            terms["cycle_b"] = config.cycle_b * code_cycle_loss(codes.b, swap_halves(codes_of_mix.b))
+        return terms

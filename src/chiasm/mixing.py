@@ -1,0 +1,85 @@
+"""The inference API: load a model, take pictures apart, put any A together with any B."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from chiasm.checkpoint import load_model
+from chiasm.data import decode_picture, read_picture
+from chiasm.evaluation.inference import draw, encode, to_bytes
+from chiasm.networks import CrossModel
+from chiasm.plots import swap_matrix
+
+Picture = str | Path | Image.Image | NDArray[np.uint8]
+
+
+class Mixer:
+    """A trained model at work.
+
+    Args:
+        model: in evaluation mode.
+        device: where to compute; by default a GPU if there is one.
+    """
+
+    def __init__(self, model: CrossModel, device: str | torch.device | None = None) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.model = model.to(self.device).eval()
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device | None = None) -> Mixer:
+        """Read a model from a run folder or a model folder.
+
+        Raises:
+            CheckpointError: if the folder holds no usable model.
+        """
+        return cls(load_model(Path(path)), device)
+
+    def mix(self, a: Picture, b: Picture) -> Image.Image:
+        """One picture that shows what `a` shows, in the manner of `b`.
+
+        Args:
+            a: gives code A; a path, a PIL picture, or a uint8 array [height, width, 3].
+            b: gives code B, likewise.
+        """
+        return self.matrix([a], [b])[0][0]
+
+    def matrix(self, a: Sequence[Picture], b: Sequence[Picture]) -> list[list[Image.Image]]:
+        """Every A (rows) with every B (columns)."""
+        return [[Image.fromarray(cell.transpose(1, 2, 0)) for cell in row] for row in self._mixes(a, b)]
+
+    def sheet(self, a: Sequence[Picture], b: Sequence[Picture]) -> Image.Image:
+        """The matrix as one picture, with the sources in the first column and the first row."""
+        return swap_matrix(self.prepare(a), self.prepare(b), self._mixes(a, b), zoom=1)
+
+    def prepare(self, pictures: Sequence[Picture]) -> NDArray[np.uint8]:
+        """Pictures of any size as the model sees them: [n, 3, side, side] uint8."""
+        side_px = self.model.config.side_px
+        return np.stack([_square(picture, side_px) for picture in pictures])
+
+    def encode(self, pictures: Sequence[Picture]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Codes A [n, a] and B [n, b] of pictures."""
+        a, b = encode(self.model, self.prepare(pictures))
+        return a.numpy(), b.numpy()
+
+    def draw(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Pictures [n, 3, side, side] uint8 for codes A [n, a] and B [n, b]."""
+        return to_bytes(draw(self.model, torch.from_numpy(a), torch.from_numpy(b)))
+
+    def _mixes(self, a: Sequence[Picture], b: Sequence[Picture]) -> NDArray[np.uint8]:
+        codes_a, codes_b = self.encode(a)[0], self.encode(b)[1]
+        grid = self.draw(np.repeat(codes_a, len(b), axis=0), np.tile(codes_b, (len(a), 1)))
+        return grid.reshape(len(a), len(b), *grid.shape[1:])
+
+
+def _square(picture: Picture, side_px: int) -> NDArray[np.uint8]:
+    if isinstance(picture, (str, Path)):
+        return read_picture(Path(picture), side_px, "crop")
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
+    return decode_picture(picture, side_px, "crop")

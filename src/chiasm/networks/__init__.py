@@ -1,0 +1,5 @@
+"""Networks: encoders, the AdaIN generator, and the model that holds them."""
+
+from chiasm.networks.model import CrossModel
+
+__all__ = ["CrossModel"]

@@ -1,0 +1,46 @@
+"""The encoder: a picture becomes a code."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def _block(in_channels: int, out_channels: int, kernel: int, stride: int, padding: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.LeakyReLU(0.2, inplace=True),
+    ]
+
+
+class Encoder(nn.Module):
+    """Stride-2 blocks of [Conv 4x4, BatchNorm, LeakyReLU 0.2], then one convolution over what is left.
+
+    Args:
+        side_px: height and width of the pictures.
+        widths: output channels of the stride-2 blocks.
+        code_width: width of the code.
+        code_block: whether the last convolution is a block like the others (the report) or linear with a bias.
+
+    Source: spec/cross-training.md, section 2.
+    """
+
+    def __init__(self, side_px: int, widths: Sequence[int], code_width: int, *, code_block: bool) -> None:
+        super().__init__()
+        channels = [3, *widths]
+        layers = [
+            layer
+            for i in range(len(widths))
+            for layer in _block(channels[i], channels[i + 1], kernel=4, stride=2, padding=1)
+        ]
+        rest_px = side_px >> len(widths)
+        if code_block:
+            layers += _block(widths[-1], code_width, kernel=rest_px, stride=1, padding=0)
+        else:
+            layers += [nn.Conv2d(widths[-1], code_width, rest_px)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n code"]:
+        """Pictures in [-1, 1] -> codes."""
+        return self.layers(x).flatten(1)

@@ -1,0 +1,83 @@
+"""The generator: code B is drawn, code A modulates how."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from chiasm.networks.adain import adain
+from chiasm.networks.upsample import UpsampleConv
+
+
+class Modulation(nn.Module):
+    """One dense layer for each AdaIN layer turns code A into scales and shifts.
+
+    Args:
+        code_a: width of code A.
+        widths: channels of each AdaIN layer.
+    """
+
+    def __init__(self, code_a: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(code_a, 2 * width) for width in widths)
+
+    def forward(self, a: Float[Tensor, "n a"]) -> list[tuple[Tensor, Tensor]]:
+        """Codes A -> for each AdaIN layer, scale and shift, [n, width] each."""
+        pairs = [layer(a).chunk(2, dim=1) for layer in self.layers]
+        return [(scale, shift) for scale, shift in pairs]
+
+
+class Generator(nn.Module):
+    """Code B becomes a small feature map; blocks of [upsample x2, conv 3x3, LeakyReLU, AdaIN] enlarge it.
+
+    Args:
+        side_px: height and width of the pictures drawn.
+        code_a: width of code A.
+        code_b: width of code B.
+        dense_widths: hidden widths of the dense layers.
+        widths: channels of the first map, then of each block.
+        head_widths: channels of 5x5 convolutions at full size.
+        rgb_kernel: kernel size of the last convolution.
+        output: last activation; 'tanh' for [-1, 1], 'sigmoid' for [0, 1].
+
+    Source: Gabbay & Hoshen, ICLR 2020 (LORD), as restated in spec/cross-training.md, section 2.
+    """
+
+    def __init__(
+        self,
+        side_px: int,
+        code_a: int,
+        code_b: int,
+        *,
+        dense_widths: Sequence[int],
+        widths: Sequence[int],
+        head_widths: Sequence[int],
+        rgb_kernel: int,
+        output: Literal["tanh", "sigmoid"],
+    ) -> None:
+        super().__init__()
+        self.base_px = side_px >> (len(widths) - 1)
+        sizes = [code_b, *dense_widths, widths[0] * self.base_px**2]
+        self.dense = nn.ModuleList(nn.Linear(sizes[i], sizes[i + 1]) for i in range(len(sizes) - 1))
+        self.blocks = nn.ModuleList(UpsampleConv(widths[i], widths[i + 1]) for i in range(len(widths) - 1))
+        self.modulation = Modulation(code_a, widths[1:])
+        head = [widths[-1], *head_widths]
+        self.head = nn.ModuleList(nn.Conv2d(head[i], head[i + 1], 5, padding=2) for i in range(len(head) - 1))
+        self.rgb = nn.Conv2d(head[-1], 3, rgb_kernel, padding=rgb_kernel // 2)
+        self.output = output
+
+    def forward(self, a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> Float[Tensor, "n 3 side side"]:
+        """Codes A and B -> pictures in [-1, 1] (tanh) or [0, 1] (sigmoid)."""
+        x = b
+        for dense in self.dense:
+            x = F.leaky_relu(dense(x), 0.01)
+        x = x.view(len(b), -1, self.base_px, self.base_px).to(memory_format=torch.channels_last)
+        for block, (scale, shift) in zip(self.blocks, self.modulation(a), strict=True):
+            x = adain(F.leaky_relu(block(x), 0.01), scale, shift)  # n, width, 2h, 2w
+        for conv in self.head:
+            x = F.leaky_relu(conv(x), 0.01)
+        x = self.rgb(x)
+        return torch.tanh(x) if self.output == "tanh" else torch.sigmoid(x)

@@ -1,0 +1,98 @@
+"""Results to figures; never loads a model. Pictures are uint8 arrays, channels first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+Pictures = NDArray[np.uint8]
+
+# The report's colours, in the order of rising gamma.
+REPORT_COLOURS = ("tab:orange", "tab:pink", "tab:blue", "tab:green", "tab:red")
+GAP_PX = 2
+PAPER = 255
+
+
+def tile(rows: Sequence[Sequence[NDArray[np.uint8] | None]], gap_px: int = GAP_PX) -> Image.Image:
+    """Lay pictures out in rows and columns on white paper.
+
+    Args:
+        rows: pictures [3, side, side], or None for an empty cell; all of one size.
+        gap_px: white space between cells.
+    """
+    side = next(cell.shape[-1] for row in rows for cell in row if cell is not None)
+    step = side + gap_px
+    width = max(len(row) for row in rows) * step - gap_px
+    sheet = np.full((len(rows) * step - gap_px, width, 3), PAPER, dtype=np.uint8)
+    for r, row in enumerate(rows):
+        for c, cell in enumerate(row):
+            if cell is not None:
+                sheet[r * step : r * step + side, c * step : c * step + side] = cell.transpose(1, 2, 0)
+    return Image.fromarray(sheet)
+
+
+def strip(x: Pictures, x_mix: Pictures, x_rec: Pictures, zoom: int = 2) -> Image.Image:
+    """Validation pairs side by side, each a 3x2 block of the report: originals, mixed, come home.
+
+    Args:
+        x: [n, 3, side, side]: the first pictures of all pairs, then the second ones.
+        x_mix: x_a1b2 of all pairs, then x_a2b1.
+        x_rec: the originals after crossing twice.
+        zoom: factor by which every pixel is enlarged.
+
+    Source: spec/cross-training.md, section 4.
+    """
+    pairs = len(x) // 2
+    blocks = [tile([[p[i], p[pairs + i]] for p in (x, x_mix, x_rec)]) for i in range(pairs)]
+    width, height = blocks[0].size
+    sheet = Image.new("RGB", (pairs * (width + 4 * GAP_PX) - 4 * GAP_PX, height), "white")
+    for i, block in enumerate(blocks):
+        sheet.paste(block, (i * (width + 4 * GAP_PX), 0))
+    return enlarge(sheet, zoom)
+
+
+def swap_matrix(a_from: Pictures, b_from: Pictures, mixes: NDArray[np.uint8], zoom: int = 2) -> Image.Image:
+    """Every A with every B: the first column shows where A comes from, the first row where B comes from.
+
+    Args:
+        a_from: [rows, 3, side, side].
+        b_from: [columns, 3, side, side].
+        mixes: [rows, columns, 3, side, side].
+        zoom: factor by which every pixel is enlarged.
+    """
+    rows: list[list[NDArray[np.uint8] | None]] = [[None, *b_from]]
+    rows += [[a_from[r], *mixes[r]] for r in range(len(a_from))]
+    return enlarge(tile(rows), zoom)
+
+
+def enlarge(sheet: Image.Image, zoom: int) -> Image.Image:
+    """Repeat every pixel, so that small pictures can be looked at as they are."""
+    return sheet.resize((sheet.width * zoom, sheet.height * zoom), Image.Resampling.NEAREST)
+
+
+def curves(rows: Sequence[Mapping[str, float]], prefixes: Sequence[str], path: Path) -> None:
+    """Draw training and validation curves of one run, a panel for each prefix of column names.
+
+    Args:
+        rows: of metrics.csv, each with `step` and any of its columns.
+        prefixes: such as "train/" and "val/".
+        path: of the PNG to write.
+    """
+    with matplotlib.rc_context({"font.size": 9}):
+        figure = Figure(figsize=(5 * len(prefixes), 3.4), layout="constrained")
+        for axis, prefix in zip(figure.subplots(1, len(prefixes), squeeze=False)[0], prefixes, strict=True):
+            names = list(dict.fromkeys(key for row in rows for key in row if key.startswith(prefix)))
+            for name in names:
+                points = [(row["step"], row[name]) for row in rows if name in row]
+                axis.plot(*zip(*points, strict=True), label=name.removeprefix(prefix), linewidth=1.2)
+            axis.set(xlabel="step", title=prefix.rstrip("/"), yscale="log")
+            axis.grid(alpha=0.3)
+            if names:
+                axis.legend(frameon=False)
+        figure.savefig(path, dpi=130)

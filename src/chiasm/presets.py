@@ -1,0 +1,86 @@
+"""One function for each experiment, which returns a whole configuration."""
+
+from collections.abc import Callable
+
+from typing import Any
+
+from chiasm.config import (
+    AvatarsConfig,
+    Config,
+    ConfigError,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    TrainConfig,
+    from_dict,
+    to_dict,
+)
+
+
+def report() -> Config:
+    """The report to the letter: its networks, its losses, its protocol. Source: spec sections 2 to 4."""
+    return Config(
+        model=ModelConfig(
+            side_px=128,
+            code_a=256,
+            code_b=256,
+            encoder_widths=(32, 64, 128, 256, 512),
+            code_block=True,
+            dense_widths=(2048, 4096),
+            generator_widths=(256, 256, 256, 256, 256),
+            head_widths=(64,),
+            rgb_kernel=7,
+            output="sigmoid",
+        ),
+        loss=LossConfig(
+            weight_rec=1.0,
+            gamma=0.4,
+            weight_swap=0.0,
+            weight_worst=0.0,
+            noise_b=0.0,
+            decay_b=0.0,
+        ),
+        train=TrainConfig(epochs=20, batch_size=32, lr=2e-4, betas=(0.9, 0.999), cosine=False),
+    )
+
+
+def compact() -> Config:
+    """The default: 64 px, narrow towards the output, same-class swap with a noisy code B; ten minutes on a CPU."""
+    return Config()
+
+
+def tiny() -> Config:
+    """A few seconds from end to end, for tests."""
+    return Config(
+        data=DataConfig(avatars=AvatarsConfig(num_people=12, num_expressions=2, tilts_deg=(-20, 20))),
+        model=ModelConfig(
+            side_px=16,
+            code_a=8,
+            code_b=4,
+            encoder_widths=(8, 8),
+            dense_widths=(),
+            generator_widths=(8, 8, 8),
+        ),
+        train=TrainConfig(steps=4, batch_size=8, validate_every=2, num_val_pairs=4, compile="off"),
+    )
+
+
+PRESETS: dict[str, Callable[[], Config]] = {"compact": compact, "report": report, "tiny": tiny}
+
+
+def from_preset(name: str, changes: dict[str, dict[str, Any]] | None = None) -> Config:
+    """A preset with some of its settings changed.
+
+    Args:
+        name: of the preset.
+        changes: for each section (data, model, loss, train) the keys to change.
+
+    Raises:
+        ConfigError: for an unknown preset, section or key.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset: got {name!r}; give one of {', '.join(PRESETS)}.")
+    settings = to_dict(PRESETS[name]())
+    for section, values in (changes or {}).items():
+        settings[section] = settings.get(section, {}) | values
+    return from_dict(Config, settings)

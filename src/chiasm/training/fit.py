@@ -1,0 +1,271 @@
+"""From a configuration to a trained model and its figures."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from tqdm import tqdm
+
+from chiasm.checkpoint import flatten_optimizer, load_state, restore_optimizer, save_model, save_state
+from chiasm.config import Config, ConfigError
+from chiasm.data import Batches, ImageSet, LoadedBatch, Split, load_split, make_split, open_data, save_split
+from chiasm.evaluation.inference import to_unit
+from chiasm.losses import Objective
+from chiasm.networks import CrossModel
+from chiasm.plots import curves
+from chiasm.training.budget import Budget, step_size
+from chiasm.training.compiling import compile_networks
+from chiasm.training.interrupt import stop_on_signal
+from chiasm.training.run import RunFolder, Tracker
+from chiasm.training.validate import Validation, save_figures
+
+LOG_EVERY = 20
+SECONDS_BETWEEN_CHECKPOINTS = 60
+
+
+class TrainingDivergedError(RuntimeError):
+    """A loss that is no number any more; the message names the step, the term and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """What a training has come to.
+
+    Attributes:
+        run: the run's folder.
+        step: optimiser steps made in all.
+        minutes: minutes trained in all.
+        metrics: the last validation, L1 on [-1, 1].
+        figures: the figures' paths.
+        interrupted: whether it was stopped before its budget was used up.
+    """
+
+    run: Path
+    step: int
+    minutes: float
+    metrics: dict[str, float]
+    figures: list[Path]
+    interrupted: bool
+
+
+def fit(
+    config: Config,
+    *,
+    name: str | None = None,
+    runs: Path = Path("runs"),
+    resume: Path | None = None,
+    progress: bool = True,
+) -> FitResult:
+    """Train a model, or go on with a run.
+
+    Args:
+        config: the whole experiment; when resuming, the run's own with any changed budget.
+        name: of the new run; by default the data's name and a number.
+        runs: folder of all runs.
+        resume: the folder of a run to go on with.
+        progress: whether to show progress bars.
+
+    Raises:
+        DataError, ConfigError, RunError, CheckpointError: for what a user can mend.
+        TrainingDivergedError: when a term of the loss is no longer a finite number.
+    """
+    train = config.train
+    precision = _precision(train.precision)
+    fabric = Fabric(accelerator=train.accelerator, devices=train.devices, precision=precision)  # type: ignore[arg-type]
+    fabric.launch()
+    with fabric.rank_zero_first():
+        images = open_data(config.data, config.model.side_px, progress=progress and fabric.is_global_zero)
+    if config.loss.weight_swap > 0 and not images.has_classes:
+        config = _without_classes(config)
+    run = RunFolder(resume) if resume is not None else None
+    if run is None:
+        made = RunFolder.create(runs, name, config) if fabric.is_global_zero else None
+        run = fabric.broadcast(made)
+    split = load_split(run.split, images) if resume is not None else make_split(images, config.data)
+    if fabric.is_global_zero and resume is None:
+        save_split(split, images, run.split)
+    return _Training(fabric, config, run, images, split, progress=progress, resume=resume is not None).train()
+
+
+def _precision(wanted: str) -> str:
+    """bf16 where a GPU computes it; never on a CPU, whose bf16 convolutions can be 300 times slower."""
+    if wanted == "auto":
+        return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+    return wanted
+
+
+def _without_classes(config: Config) -> Config:
+    raise ConfigError(
+        f"loss.weight_swap: got {config.loss.weight_swap} for pictures without classes ({config.data.source}); "
+        "put each class into its own subfolder, or train without labels: "
+        "--loss.weight_swap 0 --loss.weight_rec 1 --loss.weight_direct 1"
+    )
+
+
+class _Training:
+    """One run at work: what the steps of the loop share."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        config: Config,
+        run: RunFolder,
+        images: ImageSet,
+        split: Split,
+        *,
+        progress: bool,
+        resume: bool,
+    ) -> None:
+        train = config.train
+        self.fabric, self.config, self.run, self.progress = fabric, config, run, progress
+        self.batches = Batches(
+            images, split.train, train.batch_size, train.seed, fabric.global_rank, fabric.world_size
+        )
+        self.images = images
+        self.uses_partners = config.loss.weight_swap > 0
+        self.budget = Budget.of(train, self.batches.steps_per_epoch)
+        self.validation = Validation(images, split, train.num_val_pairs, train.seed)
+        torch.manual_seed(train.seed)
+        self.objective = Objective(CrossModel(config.model), config.loss)
+        optimizer = torch.optim.Adam(self.objective.parameters(), lr=train.lr, betas=train.betas, fused=True)
+        self.step, self.elapsed_s = 0, 0.0
+        if resume:
+            self._load(optimizer)
+        compile_networks(self.objective.model, train, self.budget)
+        self.wrapped, self.optimizer = fabric.setup(self.objective, optimizer)
+        self.last_metrics: dict[str, float] = {}
+
+    def train(self) -> FitResult:
+        """Step until the budget is used up or somebody asks to stop; save and show what was learned."""
+        started = time.perf_counter() - self.elapsed_s
+        saved = time.perf_counter()
+        tracker = Tracker(self.run, self.step) if self.fabric.is_global_zero else None
+        window: list[dict[str, torch.Tensor]] = []
+        stream = self.batches.iterate(self.step, sys.maxsize, partners=self.uses_partners)
+        with stop_on_signal() as stop, self._bar() as bar, closing(stream) as batches:
+            self.objective.train()
+            while (used := self._used()) < 1 and not self._agree(stop.requested):
+                window.append(self.training_step(next(batches), used))
+                self.step += 1
+                self.elapsed_s = time.perf_counter() - started
+                validates = self.step % self.config.train.validate_every == 0
+                if tracker and (self.step % LOG_EVERY == 0 or validates):
+                    self._log(tracker, window, bar)
+                if tracker and validates:
+                    self._validate(tracker, bar)
+                    if time.perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                        self._save()
+                        saved = time.perf_counter()
+        interrupted = used < 1
+        figures = self._finish(tracker, window) if tracker else []
+        return FitResult(
+            run=self.run.path,
+            step=self.step,
+            minutes=self.elapsed_s / 60,
+            metrics=self.last_metrics,
+            figures=figures,
+            interrupted=interrupted,
+        )
+
+    def training_step(self, batch: LoadedBatch, used: float) -> dict[str, torch.Tensor]:
+        """One optimiser step, a function of the weights, the batch and (seed, step, rank) alone."""
+        loss = self.config.loss
+        torch.manual_seed(_seed(self.config.train.seed, self.step, self.fabric.global_rank))
+        for group in self.optimizer.param_groups:
+            group["lr"] = step_size(self.config.train, used)
+        x = to_unit(self.fabric.to_device(torch.from_numpy(batch.x)))
+        partners = None
+        if batch.x_partner is not None:
+            partners = to_unit(self.fabric.to_device(torch.from_numpy(batch.x_partner)))
+        terms = self.wrapped(x, partners, loss.crosses and used >= loss.cross_start)
+        self.optimizer.zero_grad()
+        self.fabric.backward(sum(terms.values()))
+        self.optimizer.step()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _used(self) -> float:
+        used = self.budget.used(self.step, self.elapsed_s)
+        return self.fabric.broadcast(used) if self.fabric.world_size > 1 else used
+
+    def _agree(self, stop: bool) -> bool:
+        return self.fabric.broadcast(stop) if self.fabric.world_size > 1 else stop
+
+    def _log(self, tracker: Tracker, window: list[dict[str, torch.Tensor]], bar: Any) -> None:
+        """Note the mean of every term since the last time; stop at the first that is no number."""
+        first = self.step - len(window) + 1
+        rows = [{name: float(term) for name, term in terms.items()} for terms in window]
+        for i, row in enumerate(rows):
+            for name, value in row.items():
+                if not np.isfinite(value):
+                    raise TrainingDivergedError(
+                        f"step {first + i}: the term '{name}' is {value}. Try a smaller --train.lr "
+                        f"(now {self.config.train.lr}); the last good checkpoint is {self.run.checkpoint}."
+                    )
+        means = {f"train/{name}": float(np.mean([r[name] for r in rows if name in r])) for name in rows[-1]}
+        loss = sum(means.values())
+        tracker.log(self.step, {"minutes": self.elapsed_s / 60, **means, "train/loss": loss})
+        window.clear()
+        shown = {"step": self.step, "loss": f"{loss:.3f}"}
+        swap = self.last_metrics.get("swap/swap", self.last_metrics.get("swap/reconstruction"))
+        if swap is not None:
+            shown["swap" if "swap/swap" in self.last_metrics else "reconstruction"] = f"{swap:.3f}"
+        bar.set_postfix(shown)
+        bar.update(max(0.0, min(100.0, 100 * self.budget.used(self.step, self.elapsed_s)) - bar.n))
+
+    def _validate(self, tracker: Tracker, bar: Any) -> None:
+        self.objective.eval()
+        with torch.compiler.set_stance("force_eager"):
+            self.last_metrics = self.validation.measure(self.objective, self.fabric.device)
+            tracker.log(self.step, self.last_metrics)
+            tracker.picture(self.step, "strip", self.validation.strip(self.objective, self.fabric.device))
+        tracker.flush()
+        self.objective.train()
+
+    def _finish(self, tracker: Tracker, window: list[dict[str, torch.Tensor]]) -> list[Path]:
+        with self._bar(disable=True) as bar:
+            if window:
+                self._log(tracker, window, bar)
+            self._validate(tracker, bar)
+        self._save()
+        self.objective.eval()
+        with torch.compiler.set_stance("force_eager"):
+            figures = save_figures(self.validation, self.objective, self.fabric.device, self.run.figures)
+        figures.append(self.run.figures / "curves.png")
+        curves(tracker.rows, ("train/", "val/", "swap/"), figures[-1])
+        tracker.close()
+        return figures
+
+    def _bar(self, disable: bool = False) -> Any:
+        shown = self.progress and self.fabric.is_global_zero and not disable
+        form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+        return tqdm(total=100, desc="training", bar_format=form, disable=not shown)
+
+    def _save(self) -> None:
+        save_model(self.objective.model, self.run.model)
+        tensors = {f"model.{k}": v for k, v in self.objective.model.state_dict().items()}
+        tensors |= flatten_optimizer(self.optimizer.optimizer, "optimizer")
+        save_state(self.run.checkpoint, {"step": self.step, "elapsed_s": self.elapsed_s}, tensors)
+
+    def _load(self, optimizer: torch.optim.Optimizer) -> None:
+        state, tensors = load_state(self.run.checkpoint)
+        self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
+        weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        self.objective.model.load_state_dict(weights)
+        restore_optimizer(optimizer, "optimizer", tensors)
+        if self.budget.used(self.step, self.elapsed_s) >= 1:
+            raise ConfigError(
+                f"train: {self.run.path} has used up its budget ({self.step} steps, {self.elapsed_s / 60:.1f} "
+                "minutes); give a larger one, such as --max-minutes or --steps."
+            )
+
+
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])

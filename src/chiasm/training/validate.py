@@ -1,0 +1,100 @@
+"""What is measured and shown while a model trains, always on the same held-out pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from chiasm.cross import disassemble, mix, reassemble
+from chiasm.data import Batches, ImageSet, Split
+from chiasm.evaluation.inference import draw, encode, to_bytes, to_unit
+from chiasm.evaluation.swap import swap_errors
+from chiasm.evaluation.triplets import draw_triplets
+from chiasm.losses import Objective
+from chiasm.plots import strip, swap_matrix
+
+NUM_STRIP_PAIRS = 6
+NUM_MATRIX = 8
+
+
+class Validation:
+    """The frozen validation of one run.
+
+    Args:
+        images: the whole set.
+        split: its split.
+        num_pairs: pairs to measure.
+        seed: of the choice of pictures.
+    """
+
+    def __init__(self, images: ImageSet, split: Split, num_pairs: int, seed: int) -> None:
+        self.images = images
+        self.split = split
+        self.batch = Batches(images, split.val, batch_size=2 * num_pairs, seed=seed).at(0)
+        self.triplets = draw_triplets(images, split.val, 4 * num_pairs, seed)
+
+    @torch.inference_mode()
+    def measure(self, objective: Objective, device: torch.device) -> dict[str, float]:
+        """The training's terms and the swap error, without noise and with frozen statistics."""
+        x = self._load(self.batch.index, device)
+        partners = self._load(self.batch.partner, device) if self.images.has_classes else None
+        terms = objective(x, partners, objective.config.crosses)
+        values = {f"val/{name}": float(value) for name, value in terms.items()}
+        values["val/loss"] = sum(values.values())
+        errors = swap_errors(objective.model, self.images, self.triplets)
+        return values | {f"swap/{name}": value for name, value in errors.items()}
+
+    @torch.inference_mode()
+    def strip(self, objective: Objective, device: torch.device) -> Image.Image:
+        """Pairs in the report's 3x2 layout: originals, mixed, come home."""
+        half = len(self.batch.index) // 2
+        pairs = min(NUM_STRIP_PAIRS, half)
+        index = np.concatenate([self.batch.index[:pairs], self.batch.index[half : half + pairs]])
+        x = self._load(index, device)
+        x_mix = mix(objective.model, disassemble(objective.model, x))
+        x_rec = reassemble(objective.model, disassemble(objective.model, x_mix))
+        return strip(self.images.images[index], to_bytes(x_mix), to_bytes(x_rec))
+
+    def swap_matrix(self, objective: Objective) -> Image.Image:
+        """A of some held-out pictures (rows) with B of others (columns)."""
+        a_from, b_from = choose_matrix(self.images, self.split.val, NUM_MATRIX)
+        bytes_a, bytes_b = self.images.images[a_from], self.images.images[b_from]
+        a, _ = encode(objective.model, bytes_a)
+        _, b = encode(objective.model, bytes_b)
+        grid = draw(objective.model, a.repeat_interleave(len(b), dim=0), b.repeat(len(a), 1))
+        mixes = to_bytes(grid).reshape(len(a), len(b), *bytes_a.shape[1:])
+        return swap_matrix(bytes_a, bytes_b, mixes)
+
+    def _load(self, index: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+        return to_unit(torch.from_numpy(self.images.images[index]).to(device))
+
+
+def choose_matrix(
+    images: ImageSet, indices: NDArray[np.int64], num: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pictures for the rows and the columns of a swap matrix: different classes, different contents.
+
+    Args:
+        images: the set.
+        indices: pictures to choose from.
+        num: rows and columns at most.
+    """
+    shuffled = np.random.default_rng(0).permutation(indices)
+    _, first_of_class = np.unique(images.classes[shuffled], return_index=True)
+    by_class = shuffled[np.sort(first_of_class)] if images.has_classes else shuffled
+    rest = shuffled[~np.isin(shuffled, by_class[:num])]
+    _, first_of_content = np.unique(images.contents[rest], axis=0, return_index=True)
+    by_content = rest[np.sort(first_of_content)] if images.content_names else rest
+    return by_class[:num], by_content[:num] if len(by_content) else by_class[:num]
+
+
+def save_figures(validation: Validation, objective: Objective, device: torch.device, folder: Path) -> list[Path]:
+    """Write the strip and the swap matrix of the current model; returns their paths."""
+    paths = [folder / "strip.png", folder / "swap_matrix.png"]
+    validation.strip(objective, device).save(paths[0])
+    validation.swap_matrix(objective).save(paths[1])
+    return paths
