@@ -1,9 +1,9 @@
 """chiasm: disentanglement by cross training.
 
-    import chiasm
+import chiasm
 
-    result = chiasm.fit("photos", train={"max_minutes": 10})
-    chiasm.load(result.run).mix(a="anna.jpg", b="ben.jpg").save("mixed.png")
+result = chiasm.fit("photos", train={"max_minutes": 10})
+chiasm.load(result.run).mix(a="anna.jpg", b="ben.jpg").save("mixed.png")
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def fit(data: str | Path = "avatars", *, preset: str = "compact", **options: Any
     from chiasm.presets import from_preset
     from chiasm.training.fit import fit as fit_config
 
-    sections = {key: options.pop(key) for key in ("model", "loss", "train") if key in options}
-    sections["data"] = options.pop("data_options", {}) | {"source": str(data)}
+    sections: dict[str, dict[str, Any]] = {key: options.pop(key, {}) for key in ("model", "loss", "train")}
+    sections["data"] = {"source": str(data)}
     return fit_config(from_preset(preset, sections), **options)
 
 

@@ -44,7 +44,9 @@ def load_model(path: Path) -> CrossModel:
     path = Path(path)
     folder = path / "model" if (path / "model").is_dir() else path
     if not (folder / CONFIG_FILE).is_file():
-        raise CheckpointError(f"{path} holds no model: {CONFIG_FILE} is missing; give a run folder or its model/ folder.")
+        raise CheckpointError(
+            f"{path} holds no model: {CONFIG_FILE} is missing; give a run folder or its model/ folder."
+        )
     try:
         config = from_dict(ModelConfig, _read_json(folder / CONFIG_FILE))
     except ConfigError as error:
@@ -83,12 +85,19 @@ def flatten_optimizer(optimizer: torch.optim.Optimizer, name: str) -> dict[str, 
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, name: str, tensors: dict[str, Tensor]) -> None:
-    """Put the moments that flatten_optimizer named back into an optimiser."""
+    """Put the moments that flatten_optimizer named back into an optimiser.
+
+    A moment takes its parameter's memory layout: the fused optimisers step through both side by side.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         owner, _, rest = key.partition(".")
         if owner == name:
             index, _, moment = rest.partition(".")
+            parameter = parameters[int(index)]
+            if tensor.shape == parameter.shape:
+                tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
             slots.setdefault(int(index), {})[moment] = tensor
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 

@@ -50,7 +50,8 @@ def _parser(argv: Sequence[str]) -> ArgumentParser:
 
 def _fit_parser(argv: Sequence[str]) -> ArgumentParser:
     parser = ArgumentParser(
-        usage="chiasm fit [DATA] [options]", description="Train a model on pictures; prints the paths of its figures."
+        usage="chiasm fit [DATA] [options]",
+        description="Train a model on pictures; prints the paths of its figures.",
     )
     parser.add_argument("source", nargs="?", metavar="DATA", help="as --data.source: a folder of pictures, ...")
     parser.add_argument("--preset", default="compact", choices=list(PRESETS), help="the settings to start from")
@@ -111,9 +112,11 @@ def _config(options: Namespace) -> Config:
 def _mix_parser() -> ArgumentParser:
     parser = ArgumentParser(description="Put the A of one picture together with the B of another.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
-    parser.add_argument("pictures", type=list[Path], nargs="*", metavar="A.jpg B.jpg", help="A from the first, B from the second")
-    parser.add_argument("--a", type=list[Path], nargs="+", default=[], help="pictures for the rows of a whole matrix")
-    parser.add_argument("--b", type=list[Path], nargs="+", default=[], help="pictures for its columns")
+    parser.add_argument(
+        "pictures", type=Path, nargs="*", metavar="A.jpg B.jpg", help="A from the first, B from the second"
+    )
+    parser.add_argument("--a", type=Path, nargs="+", default=[], help="pictures for the rows of a whole matrix")
+    parser.add_argument("--b", type=Path, nargs="+", default=[], help="pictures for its columns")
     parser.add_argument("-o", "--output", type=Path, default=Path("mix.png"), help="the picture to write")
     return parser
 
@@ -152,11 +155,13 @@ def _data_parser() -> ArgumentParser:
 
 
 def _data(options: Namespace) -> None:
+    import numpy as np
+
     from chiasm.data import contact_sheet, describe, open_data
 
     images = open_data(DataConfig(source=options.source), options.side_px)
     print(describe(images))
-    contact_sheet(images).save(options.output)
+    contact_sheet(images, np.arange(len(images)), 12).save(options.output)
     print(f"contact sheet: {options.output}")
 
 

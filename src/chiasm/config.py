@@ -118,7 +118,7 @@ class ModelConfig:
             "model.side_px",
             self.side_px,
             f"the side must be divisible by {2**blocks} for {blocks} halvings; try "
-            f"{max(1, round(self.side_px / 2**blocks)) * 2**blocks}, or fewer model.encoder_widths and generator_widths",
+            f"{max(1, round(self.side_px / 2**blocks)) * 2**blocks}, or fewer encoder_widths and generator_widths",
         )
 
 
@@ -153,10 +153,15 @@ class LossConfig:
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
             _require(value is None or value >= 0, f"loss.{f.name}", value, "give a number >= 0")
-        _require(0 < self.worst_fraction <= 1, "loss.worst_fraction", self.worst_fraction, "give a fraction in (0, 1]")
+        _require(
+            0 < self.worst_fraction <= 1,
+            "loss.worst_fraction",
+            self.worst_fraction,
+            "give a fraction in (0, 1]",
+        )
         _require(self.cross_start < 1, "loss.cross_start", self.cross_start, "give a fraction in [0, 1)")
         _require(
-            self.crosses or self.weight_swap > 0 or self.weight_direct > 0,
+            max(self.weight_rec, self.weight_swap, self.weight_direct) > 0,
             "loss.weight_rec, loss.weight_swap, loss.weight_direct",
             (self.weight_rec, self.weight_swap, self.weight_direct),
             "no term compares pictures; give at least one of them a weight",
@@ -175,7 +180,7 @@ class LossConfig:
     @property
     def crosses(self) -> bool:
         """Whether any term needs the pictures mixed and taken apart again."""
-        return self.weight_rec > 0
+        return max(self.weight_rec, self.cycle_a, self.cycle_b) > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +245,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(max_minutes=10))
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(max_minutes=10.0))
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -129,9 +129,10 @@ class Objective(nn.Module):
     def _crossing_terms(self, x: Images, codes: Codes) -> dict[str, Scalar]:
         """Eq. 1 to 3: mix, take apart, mix again."""
         config = self.config
+        terms: dict[str, Scalar] = {}
         codes_of_mix = disassemble(self.model, mix(self.model, codes))
-        x_rec = reassemble(self.model, codes_of_mix)
-        terms = {"rec": config.weight_rec * home_loss(x, x_rec)}
+        if config.weight_rec > 0:
+            terms["rec"] = config.weight_rec * home_loss(x, reassemble(self.model, codes_of_mix))
         if config.cycle_a > 0:
             terms["cycle_a"] = config.cycle_a * code_cycle_loss(codes.a, codes_of_mix.a)
         if config.cycle_b > 0:

@@ -1,7 +1,6 @@
 """One function for each experiment, which returns a whole configuration."""
 
 from collections.abc import Callable
-
 from typing import Any
 
 from chiasm.config import (
@@ -40,7 +39,7 @@ def report() -> Config:
             noise_b=0.0,
             decay_b=0.0,
         ),
-        train=TrainConfig(epochs=20, batch_size=32, lr=2e-4, betas=(0.9, 0.999), cosine=False),
+        train=TrainConfig(epochs=20.0, batch_size=32, lr=2e-4, betas=(0.9, 0.999), cosine=False),
     )
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import itertools
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -126,9 +127,7 @@ def distinct_people(num: int) -> tuple[int, ...]:
             found.append(seed)
             if len(found) == num:
                 return tuple(found)
-    raise DataError(
-        f"data.avatars.num_people: got {num}; {len(found)} different ones can be drawn, give fewer."
-    )
+    raise DataError(f"data.avatars.num_people: got {num}; give at most {len(found)}, as many as can be told apart.")
 
 
 def draw_avatar(person: int, expression: str, tilt_deg: int, mirror: bool, side_px: int) -> Image.Image:
@@ -199,9 +198,11 @@ def draw_to_stdout() -> None:
 
 def _draw_apart(people: list[tuple[int, str, int, bool]], side_px: int) -> NDArray[np.uint8]:
     # A process pool would run the user's script again, or fail in a notebook; this does neither.
-    command = [sys.executable, "-c", "from chiasm.data.avatars import draw_to_stdout; draw_to_stdout()"]
+    command = [sys.executable, "-P", "-c", "from chiasm.data.avatars import draw_to_stdout; draw_to_stdout()"]
     request = json.dumps({"people": people, "side_px": side_px})
-    done = subprocess.run(command, input=request.encode(), capture_output=True, check=False)
+    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    environment = os.environ | {"PYTHONPATH": paths}
+    done = subprocess.run(command, input=request.encode(), capture_output=True, check=False, env=environment)
     if done.returncode != 0:
         raise RuntimeError(f"drawing avatars failed ({done.returncode}): {done.stderr.decode()[-2000:]}")
     return np.frombuffer(done.stdout, dtype=np.uint8).reshape(len(people), 3, side_px, side_px)

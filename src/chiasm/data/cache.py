@@ -201,10 +201,7 @@ def _load(place: Path) -> ImageSet | None:
         if (place / "images.npy").stat().st_size != index["num_bytes"]:
             return None
         images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)
-        arrays = {
-            name: np.load(place / f"{name}.npy", allow_pickle=False)
-            for name in ("classes", "contents", "sizes")
-        }
+        arrays = {name: np.load(place / f"{name}.npy", allow_pickle=False) for name in ("classes", "contents", "sizes")}
         partition = _load_partition(place) if index["has_partition"] else None
         lengths = {len(array) for array in (images, *arrays.values(), index["names"])}
         if len(lengths) != 1:

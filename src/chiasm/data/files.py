@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -95,4 +96,4 @@ def fingerprint_files(root: Path, pictures: Sequence[FileState], others: Sequenc
 
 def decode_files(paths: Sequence[Path], side_px: int, fit: Fit) -> list[Decoded | Refused]:
     """Decodes files; an unusable one gives its reason instead."""
-    return [decode_or_refuse(lambda path=path: Image.open(path), side_px, fit) for path in paths]  # type: ignore[misc]
+    return [decode_or_refuse(partial(Image.open, path), side_px, fit) for path in paths]

@@ -41,8 +41,7 @@ class Folder:
         found = find_pictures(self.root)
         if not found:
             raise DataError(
-                f"{self.root}: no picture in this folder or below; "
-                f"give a folder of .jpg, .png or other picture files."
+                f"{self.root}: no picture in this folder or below; give a folder of .jpg, .png or other picture files."
             )
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,7 @@ class HuggingFace:
             kept = [part.select_columns([column, *labels]) for part in self._parts.values()]
             table = datasets.concatenate_datasets(kept)
         except ValueError as error:
-            raise DataError(
-                f"data.source: the splits of 'hf:{self.name}' have different columns ({error})."
-            ) from error
+            raise DataError(f"data.source: the splits of 'hf:{self.name}' have different columns ({error}).") from error
         return table.cast_column(column, datasets.Image(decode=False))
 
     def listing(self) -> Listing:
@@ -103,7 +101,7 @@ class HuggingFace:
         column = _image_column(self.name, self._rows.features)
         with self._lock:
             encoded = self._rows.select_columns([column])[list(indices)][column]
-        return [decode_or_refuse(lambda e=e: _open(e), side_px, fit) for e in encoded]  # type: ignore[misc]
+        return [decode_or_refuse(partial(_open, picture), side_px, fit) for picture in encoded]
 
     def _numbers(self, column: str) -> np.ndarray:
         values = self._rows.select_columns([column]).with_format("numpy")[:][column]

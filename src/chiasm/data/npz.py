@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,9 @@ class Npz:
     @cached_property
     def _arrays(self) -> dict[str, NDArray]:
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(
                 f"{self.path}: cannot be read ({error}); write it with numpy.savez(path, imgs=..., "
                 f"classes=...) from plain arrays, not objects."
@@ -69,7 +69,7 @@ class Npz:
     def decode(self, indices: Sequence[int], side_px: int, fit: Fit) -> list[Decoded | Refused]:
         """Brings the arrays to their side."""
         imgs = self._arrays["imgs"]
-        return [decode_or_refuse(lambda i=i: Image.fromarray(imgs[i]), side_px, fit) for i in indices]  # type: ignore[misc]
+        return [decode_or_refuse(partial(Image.fromarray, imgs[i]), side_px, fit) for i in indices]
 
     def _array(self, name: str, dimensions: tuple[int, ...]) -> NDArray:
         if name not in self._arrays:

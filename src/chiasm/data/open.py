@@ -15,9 +15,7 @@ from chiasm.data.npz import Npz
 from chiasm.data.source import Source
 
 
-def open_data(
-    config: DataConfig, side_px: int, *, cache_dir: Path | None = None, progress: bool = True
-) -> ImageSet:
+def open_data(config: DataConfig, side_px: int, *, cache_dir: Path | None = None, progress: bool = True) -> ImageSet:
     """Opens the pictures that a configuration names.
 
     The first time, every picture is decoded into a cache; afterwards the cache is opened, as long as
@@ -65,7 +63,5 @@ def find_source(config: DataConfig) -> Source:
     if path.is_file():
         if path.suffix.lower() == ".npz":
             return Npz(path)
-        raise DataError(
-            f"data.source: {config.source!r} is a file; give a folder of pictures or an .npz file."
-        )
+        raise DataError(f"data.source: {config.source!r} is a file; give a folder of pictures or an .npz file.")
     return CelebA(path) if (path / "img_align_celeba").is_dir() else Folder(path)

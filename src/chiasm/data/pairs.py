@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -131,7 +131,7 @@ class Batches:
 
     def iterate(
         self, start_step: int, stop_step: int, partners: bool = True, ahead: int = 3
-    ) -> Iterator[LoadedBatch]:
+    ) -> Generator[LoadedBatch, None, None]:
         """Batches of consecutive steps, read in a background thread while the caller works.
 
         Args:
@@ -186,9 +186,7 @@ class Batches:
         """[batch_size] places in self.indices."""
         num = len(self.indices)
         if num < self.batch_size:
-            return np.random.default_rng([_SMALL, self.seed, step, self.rank]).integers(
-                0, num, self.batch_size
-            )
+            return np.random.default_rng([_SMALL, self.seed, step, self.rank]).integers(0, num, self.batch_size)
         first = (step * self.world_size + self.rank) * self.batch_size
         epoch, place = divmod(first, num)
         chosen = self._permutation(epoch)[place : place + self.batch_size]
@@ -214,9 +212,7 @@ def _class_table(classes: Indices) -> tuple[Indices, Indices, Indices, Indices]:
     num = len(classes)
     own = np.where(classes == UNLABELLED, classes.max(initial=0) + 1 + np.arange(num), classes)
     by_class = np.argsort(own, kind="stable")
-    _, first, group, counts = np.unique(
-        own[by_class], return_index=True, return_inverse=True, return_counts=True
-    )
+    _, first, group, counts = np.unique(own[by_class], return_index=True, return_inverse=True, return_counts=True)
     start, size, place = (np.empty(num, dtype=np.int64) for _ in range(3))
     start[by_class] = first[group]
     size[by_class] = counts[group]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ class Listing:
     partition: tuple[str, ...] | None = None
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where pictures come from."""
 

@@ -69,9 +69,7 @@ def make_split(images: ImageSet, config: DataConfig) -> Split:
     return Split(train, val, test, np.flatnonzero(in_val_classes), np.flatnonzero(in_test_classes))
 
 
-def _official_split(
-    images: ImageSet, partition: Sequence[str], held_out: float, rng: np.random.Generator
-) -> Split:
+def _official_split(images: ImageSet, partition: Sequence[str], held_out: float, rng: np.random.Generator) -> Split:
     parts = np.array(partition)
     train, val, test = (np.flatnonzero(parts == part) for part in ("train", "val", "test"))
     if len(train) == 0:
@@ -151,9 +149,7 @@ def save_split(split: Split, images: ImageSet, path: Path) -> None:
         images: the pictures that it divides.
         path: the file to write.
     """
-    parts = {
-        part.name: [images.names[i] for i in getattr(split, part.name).tolist()] for part in fields(Split)
-    }
+    parts = {part.name: [images.names[i] for i in getattr(split, part.name).tolist()] for part in fields(Split)}
     path.write_text(json.dumps(parts, indent=0, ensure_ascii=False), encoding="utf-8", errors="surrogatepass")
 
 
@@ -174,9 +170,7 @@ def load_split(path: Path, images: ImageSet) -> Split:
         parts = json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
         named = {part.name: list(parts[part.name]) for part in fields(Split)}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: not a split written by chiasm ({type(error).__name__}: {error})."
-        ) from error
+        raise DataError(f"{path}: not a split written by chiasm ({type(error).__name__}: {error}).") from error
     place = {name: i for i, name in enumerate(images.names)}
     missing = [name for names in named.values() for name in names if name not in place]
     if missing:
@@ -185,8 +179,5 @@ def load_split(path: Path, images: ImageSet) -> Split:
             f"set data.source to the pictures that the run was trained on."
         )
     return Split(
-        **{
-            part: np.sort(np.array([place[name] for name in names], dtype=np.int64))
-            for part, names in named.items()
-        }
+        **{part: np.sort(np.array([place[name] for name in names], dtype=np.int64)) for part, names in named.items()}
     )

@@ -37,7 +37,7 @@ def encode(model: CrossModel, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor
     device = next(model.parameters()).device
     codes_a, codes_b = [], []
     for start in range(0, len(images), BATCH):
-        x = to_unit(torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])).to(device))
+        x = to_unit(torch.from_numpy(np.array(images[start : start + BATCH])).to(device))
         codes_a.append(model.encoder_a(x).cpu())
         codes_b.append(model.encoder_b(x).cpu())
     return torch.cat(codes_a), torch.cat(codes_b)

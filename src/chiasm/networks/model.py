@@ -20,12 +20,8 @@ class CrossModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder_a = Encoder(
-            config.side_px, config.encoder_widths, config.code_a, code_block=config.code_block
-        )
-        self.encoder_b = Encoder(
-            config.side_px, config.encoder_widths, config.code_b, code_block=config.code_block
-        )
+        self.encoder_a = Encoder(config.side_px, config.encoder_widths, config.code_a, code_block=config.code_block)
+        self.encoder_b = Encoder(config.side_px, config.encoder_widths, config.code_b, code_block=config.code_block)
         self.generator = Generator(
             config.side_px,
             config.code_a,
@@ -36,4 +32,4 @@ class CrossModel(nn.Module):
             rgb_kernel=config.rgb_kernel,
             output=config.output,
         )
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs

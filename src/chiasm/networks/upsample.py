@@ -27,5 +27,6 @@ class UpsampleConv(nn.Module):
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h2 w2"]:
         """Features of any range -> features of twice the height and width."""
         flipped = self.weight.flip(2, 3).transpose(0, 1)
-        kernel = sum(F.pad(flipped, (j, 1 - j, i, 1 - i)) for i in (0, 1) for j in (0, 1))
+        shifted = [F.pad(flipped, (j, 1 - j, i, 1 - i)) for i in (0, 1) for j in (0, 1)]
+        kernel = torch.stack(shifted).sum(dim=0)
         return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)

@@ -85,14 +85,28 @@ def fit(
         images = open_data(config.data, config.model.side_px, progress=progress and fabric.is_global_zero)
     if config.loss.weight_swap > 0 and not images.has_classes:
         config = _without_classes(config)
-    run = RunFolder(resume) if resume is not None else None
-    if run is None:
-        made = RunFolder.create(runs, name, config) if fabric.is_global_zero else None
-        run = fabric.broadcast(made)
-    split = load_split(run.split, images) if resume is not None else make_split(images, config.data)
-    if fabric.is_global_zero and resume is None:
-        save_split(split, images, run.split)
+    if resume is None:
+        run, split = _begin(fabric, config, images, runs, name)
+    else:
+        run, split = _continue(resume, images)
     return _Training(fabric, config, run, images, split, progress=progress, resume=resume is not None).train()
+
+
+def _begin(fabric: Fabric, config: Config, images: ImageSet, runs: Path, name: str | None) -> tuple[RunFolder, Split]:
+    """A new run's folder, with its configuration and its frozen split."""
+    made = RunFolder.create(runs, name, config) if fabric.is_global_zero else None
+    run = fabric.broadcast(made)
+    assert run is not None
+    split = make_split(images, config.data)
+    if fabric.is_global_zero:
+        save_split(split, images, run.split)
+    return run, split
+
+
+def _continue(path: Path, images: ImageSet) -> tuple[RunFolder, Split]:
+    """The folder of a run that goes on, and the split it began with."""
+    run, _ = RunFolder.open(path)
+    return run, load_split(run.split, images)
 
 
 def _precision(wanted: str) -> str:
@@ -126,9 +140,7 @@ class _Training:
     ) -> None:
         train = config.train
         self.fabric, self.config, self.run, self.progress = fabric, config, run, progress
-        self.batches = Batches(
-            images, split.train, train.batch_size, train.seed, fabric.global_rank, fabric.world_size
-        )
+        self.batches = Batches(images, split.train, train.batch_size, train.seed, fabric.global_rank, fabric.world_size)
         self.images = images
         self.uses_partners = config.loss.weight_swap > 0
         self.budget = Budget.of(train, self.batches.steps_per_epoch)

@@ -1,0 +1,63 @@
+"""Shared fixtures; jaxtyping and beartype check the shapes of every call in the tests."""
+
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+with install_import_hook("chiasm", "beartype.beartype"):
+    import chiasm.cli
+    import chiasm.mixing
+    import chiasm.training  # noqa: F401  (imported here so that the hook sees them first)
+
+import torch
+
+from chiasm.config import Config, ModelConfig
+from chiasm.data import ImageSet, open_data
+from chiasm.networks import CrossModel
+from chiasm.presets import tiny
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Every test run has a cache of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHIASM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        torch.set_num_threads(2)
+        yield
+
+
+@pytest.fixture
+def config() -> Config:
+    return tiny()
+
+
+@pytest.fixture
+def model() -> CrossModel:
+    """A small model with codes of different widths, in training mode."""
+    torch.manual_seed(0)
+    return CrossModel(
+        ModelConfig(
+            side_px=16,
+            code_a=5,
+            code_b=7,
+            encoder_widths=(6, 8),
+            dense_widths=(9,),
+            generator_widths=(8, 6, 4),
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def avatars() -> ImageSet:
+    """96 drawn people at 16 px whose every recombination is known."""
+    preset = tiny()
+    return open_data(preset.data, preset.model.side_px, progress=False)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished tiny run."""
+    from chiasm.training import fit
+
+    return fit(tiny(), name="trained", runs=tmp_path_factory.mktemp("runs"), progress=False).run

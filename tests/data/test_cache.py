@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from chiasm.config import DataConfig
+from chiasm.data import DataError, cache, open_data
+from chiasm.data.folder import Folder
+
+
+@pytest.fixture
+def photos(tmp_path, write_picture):
+    for i in range(5):
+        write_picture(tmp_path / "photos" / "ab"[i % 2] / f"{i}.png", colour=40 * i)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def count_decoded(monkeypatch):
+    """How many pictures were decoded, as a list that grows."""
+    decoded: list[int] = []
+    original = Folder.decode
+
+    def decode(self, indices, side_px, fit):
+        decoded.extend(indices)
+        return original(self, indices, side_px, fit)
+
+    monkeypatch.setattr(Folder, "decode", decode)
+    return decoded
+
+
+def open_photos(photos, side_px=8, **options):
+    return open_data(DataConfig(source=str(photos), **options), side_px, progress=False)
+
+
+def test_second_opening_decodes_nothing_and_is_equal(photos, count_decoded):
+    first = open_photos(photos)
+    assert len(count_decoded) == 5
+    second = open_photos(photos)
+    assert len(count_decoded) == 5
+    assert isinstance(second.images, np.memmap)
+    assert not second.images.flags.writeable
+    np.testing.assert_array_equal(first.images, second.images)
+    assert (first.names, first.class_names) == (second.names, second.class_names)
+    assert first.images[:, 0, 0, 0].tolist() == [0, 80, 160, 40, 120]  # a/0 a/2 a/4 b/1 b/3
+    assert second.sizes is not None
+    assert second.sizes.tolist() == [[24, 16]] * 5
+
+
+def test_another_side_or_fit_is_another_cache(photos, count_decoded):
+    assert open_photos(photos).images.shape == (5, 3, 8, 8)
+    assert open_photos(photos, side_px=4).images.shape == (5, 3, 4, 4)
+    open_photos(photos, fit="pad")
+    assert len(count_decoded) == 15
+
+
+def test_changed_file_is_decoded_again(photos, write_picture):
+    before = open_photos(photos)
+    write_picture(photos / "a" / "2.png", colour=255)
+    after = open_photos(photos)
+    assert before.images[1].max() == 80
+    assert after.images[1].min() == 255
+
+
+def test_added_file_and_changed_labels_are_seen(photos, write_picture):
+    assert len(open_photos(photos)) == 5
+    write_picture(photos / "c" / "9.png")
+    assert open_photos(photos).class_names == ("a", "b", "c")
+    (photos / "metadata.csv").write_text("file_name,class\na/0.png,dog\n")
+    assert open_photos(photos).class_names == ("dog",)
+
+
+@pytest.mark.parametrize("name", ["images.npy", "index.json", "classes.npy", "sizes.npy"])
+def test_damaged_cache_is_rebuilt(photos, cache_dir, count_decoded, name):
+    whole = np.array(open_photos(photos).images)
+    [place] = cache_dir.iterdir()
+    os.truncate(place / name, (place / name).stat().st_size // 2)
+    np.testing.assert_array_equal(open_photos(photos).images, whole)
+    assert len(count_decoded) == 10
+    assert [p.name for p in cache_dir.iterdir()] == [place.name]
+
+
+def test_interrupted_building_leaves_nothing(photos, cache_dir, monkeypatch):
+    def interrupt(self, indices, side_px, fit):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "decode", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            open_photos(photos)
+    assert list(cache_dir.iterdir()) == []
+    assert len(open_photos(photos)) == 5
+
+
+def test_two_at_once_agree(photos, cache_dir):
+    together = threading.Barrier(2)
+    original = Folder.listing
+    results = []
+
+    class Slow(Folder):
+        def listing(self):
+            found = original(self)
+            together.wait(timeout=10)
+            return found
+
+    def build():
+        results.append(cache.open_cached(Slow(photos), 8, "crop", progress=False))
+
+    threads = [threading.Thread(target=build) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=10)
+    np.testing.assert_array_equal(results[0].images, results[1].images)
+    assert len(list(cache_dir.iterdir())) == 1
+
+
+def test_unusable_files_are_skipped_and_named(photos, write_picture):
+    (photos / "a" / "1_bad.png").write_bytes(b"nothing")
+    images = open_photos(photos)
+    assert [name for name, _ in images.skipped] == ["a/1_bad.png"]
+    assert "a/1_bad.png" not in images.names
+    assert images.images[:, 0, 0, 0].tolist() == [0, 80, 160, 40, 120]
+    assert images.classes.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_many_pictures_in_threads_keep_their_order(tmp_path, write_picture, monkeypatch):
+    monkeypatch.setattr(cache, "FEW", 3)
+    monkeypatch.setattr(Folder, "chunk_size", 2)
+    for i in range(37):
+        write_picture(tmp_path / "many" / f"{i}.png", colour=5 * i, size=(3 + i, 5))
+    images = open_photos(tmp_path / "many", side_px=2)
+    assert images.images[:, 0, 0, 0].tolist() == [5 * i for i in range(37)]
+    assert images.names[10] == "10.png"
+
+
+def test_fewer_than_two_pictures(tmp_path, write_picture):
+    write_picture(tmp_path / "one" / "a.png")
+    (tmp_path / "one" / "b.png").touch()
+    with pytest.raises(DataError, match=r"1 usable pictures.*at least 2.*b\.png: not a picture"):
+        open_photos(tmp_path / "one")
+
+
+def test_unwritable_cache_says_what_to_set(photos, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="CHIASM_CACHE"):
+        open_data(DataConfig(source=str(photos)), 8, cache_dir=tmp_path / "file", progress=False)
+
+
+def test_full_disk_is_foreseen(photos, monkeypatch):
+    usage = cache.shutil.disk_usage(photos)._replace(free=10)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DataError, match="CHIASM_CACHE"):
+        open_photos(photos)

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+
+from chiasm.config import DataConfig
+from chiasm.data import UNLABELLED, DataError
+from chiasm.data.splits import load_split, make_split, save_split
+
+
+def sizes_to_classes(*sizes: int) -> list[int]:
+    return np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes)).tolist()
+
+
+SETS = {
+    "many": sizes_to_classes(*[12] * 30),
+    "uneven": sizes_to_classes(1, 1, 2, 3, 4, 5, 6, 7, 40, 200, 1, 2),
+    "pairs": sizes_to_classes(*[2] * 40),
+    "alone": list(range(50)),
+    "unlabelled": [UNLABELLED] * 37,
+    "some unlabelled": [UNLABELLED] * 20 + sizes_to_classes(6, 7, 8),
+    "two": [0, 0],
+    "two unlabelled": [UNLABELLED] * 2,
+    "two apart": [0, 1],
+}
+
+
+@pytest.fixture(params=SETS.values(), ids=SETS.keys())
+def images(request, image_set):
+    return image_set(request.param)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("held_out", [0.01, 0.2, 0.5])
+def test_every_picture_is_in_one_part(images, seed, held_out):
+    split = make_split(images, DataConfig(split_seed=seed, held_out=held_out))
+    together = np.concatenate(astuple(split))
+    assert sorted(together.tolist()) == list(range(len(images)))
+    assert all((np.diff(part) > 0).all() and part.dtype == np.int64 for part in astuple(split))
+    assert len(split.train) >= 1
+    assert len(split.val) >= 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_classes_keep_two_pictures_and_large_ones_give_one(image_set, seed):
+    images = image_set(SETS["uneven"])
+    split = make_split(images, DataConfig(split_seed=seed, held_out_classes=0.0))
+    total = np.bincount(images.classes, minlength=12)
+    train = np.bincount(images.classes[split.train], minlength=12)
+    assert (train[total >= 2] >= 2).all()
+    assert (train[total == 2] == 2).all()
+    assert (train[total >= 5] < total[total >= 5]).all()
+
+
+def test_fractions_are_met(image_set):
+    images = image_set(sizes_to_classes(*[7] * 400))
+    split = make_split(images, DataConfig(held_out=0.2, held_out_classes=0.1))
+    rest = 360 * 7
+    assert len(split.val_classes) == len(split.test_classes) == 20 * 7
+    assert abs(len(split.val) - 0.1 * rest) < 0.02 * rest
+    assert abs(len(split.test) - 0.1 * rest) < 0.02 * rest
+
+
+def test_held_out_classes_are_whole_and_nowhere_else(image_set):
+    images = image_set(SETS["many"])
+    split = make_split(images, DataConfig(held_out_classes=0.05))
+    parts = [set(images.classes[part].tolist()) for part in astuple(split)]
+    train, val, test, val_classes, test_classes = parts
+    assert val <= train
+    assert test <= train
+    assert len(val_classes) == len(test_classes) == 1
+    assert not val_classes & test_classes
+    assert not (val_classes | test_classes) & train
+    assert len(split.val_classes) == 12
+
+
+def test_no_class_is_held_out_of_nine(image_set):
+    split = make_split(image_set(sizes_to_classes(*[6] * 9)), DataConfig(held_out_classes=0.5))
+    assert len(split.val_classes) == len(split.test_classes) == 0
+
+
+def test_split_depends_on_its_seed_alone(image_set):
+    images = image_set(SETS["many"])
+    first, again, other = (make_split(images, DataConfig(split_seed=seed)) for seed in (3, 3, 4))
+    assert all(np.array_equal(x, y) for x, y in zip(astuple(first), astuple(again), strict=True))
+    assert not np.array_equal(first.train, other.train)
+    assert len(make_split(images, DataConfig(split_seed=-1)).train) > 0
+
+
+def test_official_split_is_followed(image_set):
+    partition = ("train", "val", "test", "train", "val", "train")
+    split = make_split(image_set([0, 1, 2, 0, 0, 1], partition=partition), DataConfig())
+    assert [part.tolist() for part in astuple(split)] == [[0, 3, 5], [1, 4], [2], [], []]
+
+
+def test_missing_official_validation_is_taken_from_train(image_set):
+    partition = ("train",) * 40 + ("test",) * 10
+    split = make_split(image_set([UNLABELLED] * 50, partition=partition), DataConfig(held_out=0.2))
+    assert split.test.tolist() == list(range(40, 50))
+    assert 4 <= len(split.val) <= 5
+    assert sorted([*split.train, *split.val]) == list(range(40))
+
+
+def test_official_split_without_training(image_set):
+    with pytest.raises(DataError, match="no usable training picture"):
+        make_split(image_set([0, 0], partition=("test", "val")), DataConfig())
+
+
+def test_saved_split_follows_names_not_places(image_set, tmp_path):
+    images = image_set(SETS["many"])
+    split = make_split(images, DataConfig())
+    save_split(split, images, tmp_path / "split.json")
+    order = np.random.default_rng(5).permutation(len(images))
+    moved = image_set(images.classes[order].tolist(), names=tuple(images.names[i] for i in order))
+    loaded = load_split(tmp_path / "split.json", moved)
+    for before, after in zip(astuple(split), astuple(loaded), strict=True):
+        assert {images.names[i] for i in before} == {moved.names[i] for i in after}
+        assert (np.diff(after) > 0).all()
+
+
+def test_odd_names_survive(image_set, tmp_path):
+    images = image_set([0, 0, 0], names=("ö\n.png", "\udcff.png", 'a"b'))
+    split = make_split(images, DataConfig())
+    save_split(split, images, tmp_path / "split.json")
+    loaded = load_split(tmp_path / "split.json", images)
+    assert all(np.array_equal(x, y) for x, y in zip(astuple(split), astuple(loaded), strict=True))
+
+
+def test_split_of_other_data(image_set, tmp_path):
+    images = image_set(SETS["many"])
+    save_split(make_split(images, DataConfig()), images, tmp_path / "split.json")
+    with pytest.raises(DataError, match=r"\d+ pictures of this split are not in the data, such as \['p"):
+        load_split(tmp_path / "split.json", image_set([0, 0]))
+
+
+def test_file_that_is_no_split(image_set, tmp_path):
+    for text in ("{", "[]", json.dumps({"train": []})):
+        (tmp_path / "split.json").write_text(text)
+        with pytest.raises(DataError, match="not a split written by chiasm"):
+            load_split(tmp_path / "split.json", image_set([0, 0]))

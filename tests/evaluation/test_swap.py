@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+import torch
+
+from chiasm.data import ImageSet
+from chiasm.evaluation.inference import draw, encode, to_bytes, to_unit
+from chiasm.evaluation.swap import swap_errors
+from chiasm.evaluation.triplets import Triplets
+from chiasm.networks import CrossModel
+
+
+def test_bytes_survive_the_way_to_floats_and_back() -> None:
+    images = np.arange(256 * 3, dtype=np.uint32).astype(np.uint8).reshape(1, 3, 16, 16)
+    unit = to_unit(torch.from_numpy(images))
+    assert float(unit.min()) == -1
+    assert float(unit.max()) == 1
+    assert (to_bytes(unit) == images).all()
+
+
+@torch.inference_mode()
+def test_batches_do_not_change_the_result(model: CrossModel, avatars: ImageSet) -> None:
+    model.eval()
+    a, b = encode(model, avatars.images[:70])
+    single = model.encoder_a(to_unit(torch.from_numpy(avatars.gather(np.array([66])))))
+    torch.testing.assert_close(a[66:67], single, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(draw(model, a, b)[66:67], model.generator(a[66:67], b[66:67]), atol=1e-5, rtol=1e-5)
+
+
+def test_copy_errors_are_the_distances_of_the_pictures(model: CrossModel, avatars: ImageSet) -> None:
+    triplets = Triplets(np.array([0, 3]), np.array([10, 20]), np.array([5, 6]))
+    errors = swap_errors(model.eval(), avatars, triplets)
+    images = avatars.images.astype(float) / 127.5
+    wanted = np.mean([np.abs(images[0] - images[5]).mean(), np.abs(images[3] - images[6]).mean()])
+    assert errors["copy_x1"] == pytest.approx(wanted, rel=1e-4)
+    wanted = np.mean([np.abs(images[10] - images[5]).mean(), np.abs(images[20] - images[6]).mean()])
+    assert errors["copy_x2"] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_swap_of_a_picture_with_itself_is_its_reconstruction(model: CrossModel, avatars: ImageSet) -> None:
+    same = np.arange(4)
+    errors = swap_errors(model.eval(), avatars, Triplets(same, same, same))
+    assert errors["swap"] == pytest.approx(errors["reconstruction"], rel=1e-5)
+    assert errors["copy_x1"] == 0

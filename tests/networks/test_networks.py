@@ -1,0 +1,86 @@
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+from torch import nn
+from torch.nn import functional as F
+
+from chiasm.networks import CrossModel
+from chiasm.networks.adain import adain
+from chiasm.networks.upsample import UpsampleConv
+from chiasm.presets import PRESETS
+
+
+def count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_report_has_the_printed_parameter_counts() -> None:
+    with torch.device("meta"):
+        model = CrossModel(PRESETS["report"]().model)
+    modulation = count(model.generator.modulation)
+    assert count(model.encoder_a) == count(model.encoder_b) == 4_886_464
+    assert count(model.generator) - modulation == 78_823_683
+    assert modulation == 526_336
+
+
+def test_report_ends_in_a_sigmoid_and_its_codes_in_a_leaky_relu() -> None:
+    config = PRESETS["report"]().model
+    assert config.output == "sigmoid"
+    with torch.device("meta"):
+        model = CrossModel(config)
+    assert isinstance(model.encoder_a.layers[-1], nn.LeakyReLU)
+    assert len([m for m in model.encoder_a.modules() if isinstance(m, nn.BatchNorm2d)]) == 6
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_draws_pictures_of_its_side(name: str) -> None:
+    config = PRESETS[name]().model
+    with torch.device("meta"):
+        model = CrossModel(config)
+        x = torch.empty(2, 3, config.side_px, config.side_px)
+        drawn = model.generator(model.encoder_a(x), model.encoder_b(x))
+    assert drawn.shape == x.shape
+
+
+def test_adain_gives_the_mean_and_deviation_asked_for() -> None:
+    features = torch.randn(2, 3, 16, 24) * 5 + 2
+    scale, shift = torch.rand(2, 3) + 0.5, torch.randn(2, 3)
+    result = adain(features, scale, shift)
+    torch.testing.assert_close(result.mean(dim=(2, 3)), shift, atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.std(dim=(2, 3), correction=0), scale, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 4), (5, 8), (7, 3)])
+def test_upsampling_convolution_is_upsampling_then_convolution(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    fast = UpsampleConv(3, 5).double()
+    x = torch.randn(2, 3, *size, dtype=torch.double, requires_grad=True)
+    plain = F.conv2d(F.interpolate(x, scale_factor=2), fast.weight, fast.bias, padding=1)
+    torch.testing.assert_close(fast(x), plain)
+    inputs = (x, fast.weight, fast.bias)
+    weights = torch.randn_like(plain)
+    grads_fast = torch.autograd.grad((fast(x) * weights).sum(), inputs)
+    grads_plain = torch.autograd.grad((plain * weights).sum(), inputs)
+    torch.testing.assert_close(grads_fast, grads_plain)
+
+
+def test_upsampling_convolution_starts_like_a_convolution() -> None:
+    torch.manual_seed(0)
+    ours = UpsampleConv(64, 64)
+    theirs = nn.Conv2d(64, 64, 3)
+    for mine, other in zip((ours.weight, ours.bias), (theirs.weight, theirs.bias), strict=True):
+        assert mine.shape == other.shape
+        torch.testing.assert_close(mine.abs().max(), other.abs().max(), rtol=0.05, atol=0)
+
+
+def test_evaluation_is_deterministic_and_free_of_the_batch(model: CrossModel) -> None:
+    model.eval()
+    x = torch.rand(4, 3, 16, 16) * 2 - 1
+    together = model.encoder_a(x)
+    torch.testing.assert_close(together[:1], model.encoder_a(x[:1]), atol=1e-6, rtol=1e-5)
+    assert torch.equal(together, model.encoder_a(x))
+
+
+def test_a_wrong_shape_is_refused(model: CrossModel) -> None:
+    with pytest.raises(TypeCheckError):
+        model.encoder_a(torch.zeros(2, 3, 16, 24))

@@ -1,0 +1,104 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chiasm.cli import main
+
+TINY = ["--preset", "tiny", "--steps", "2"]
+
+
+def test_fit_prints_the_swap_error_beside_copying_and_the_figures(tmp_path: Path, capsys) -> None:
+    assert main(["fit", *TINY, "--runs", str(tmp_path), "--name", "x"]) == 0
+    printed = capsys.readouterr().out
+    for word in ("swap", "copying x1", "copying x2", str(tmp_path / "x" / "figures" / "swap_matrix.png")):
+        assert word in printed
+
+
+def test_fit_goes_on_with_a_run(tmp_path: Path, capsys) -> None:
+    assert main(["fit", *TINY, "--runs", str(tmp_path), "--name", "x"]) == 0
+    assert main(["fit", "--resume", str(tmp_path / "x"), "--steps", "3"]) == 0
+    assert "3 steps" in capsys.readouterr().out
+
+
+def test_budget_on_the_command_line_replaces_the_preset_s(tmp_path: Path) -> None:
+    main(["fit", *TINY, "--runs", str(tmp_path), "--name", "x", "--max-minutes", "0.01"])
+    text = (tmp_path / "x" / "config.yaml").read_text()
+    assert "max_minutes: 0.01" in text
+    assert "steps: 2" in text
+
+
+def test_a_config_file_of_a_run_makes_the_same_run(tmp_path: Path) -> None:
+    main(["fit", *TINY, "--runs", str(tmp_path), "--name", "x", "--loss.noise_b", "0.5"])
+    config = tmp_path / "x" / "config.yaml"
+    assert main(["fit", "--config", str(config), "--runs", str(tmp_path), "--name", "y"]) == 0
+    assert (tmp_path / "y" / "config.yaml").read_text() == config.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fit", "--preset", "nosuch"], ["--preset", "compact"]),
+        (["fit", "nosuch-folder"], ["nosuch-folder", "does not exist"]),
+        (["fit", "--train.batch_size", "7"], ["train.batch_size", "even"]),
+        (["fit", "--model.side_px", "60"], ["model.side_px", "64"]),
+        (["info", "nosuch"], ["nosuch", "no model"]),
+        (["mix", "nosuch", "a.png"], ["two pictures"]),
+        (["fit", "--resume", "nosuch"], ["nosuch", "no run"]),
+    ],
+)
+def test_a_user_s_mistake_is_one_line_without_a_traceback(arguments: list[str], words: list[str], capsys) -> None:
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert all(word in message for word in words)
+
+
+@pytest.mark.parametrize("arguments", [["fit", "--train.lrr", "1"], ["fit", "--train.lr", "fast"]])
+def test_unknown_keys_and_wrong_types_are_named(arguments: list[str], capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert arguments[1].removeprefix("--") in capsys.readouterr().err
+
+
+def test_mix_writes_one_picture_or_a_whole_matrix(trained: Path, tmp_path: Path) -> None:
+    paths = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    for i, path in enumerate(paths):
+        Image.fromarray(np.full((20, 30, 3), 90 * i, dtype=np.uint8)).save(path)
+    assert main(["mix", str(trained), *paths, "-o", str(tmp_path / "one.png")]) == 0
+    assert Image.open(tmp_path / "one.png").size == (16, 16)
+    assert main(["mix", str(trained), "--a", *paths, "--b", paths[1], "-o", str(tmp_path / "all.png")]) == 0
+    assert Image.open(tmp_path / "all.png").size == (2 * 18 - 2, 3 * 18 - 2)
+
+
+def test_info_tells_the_codes_and_sizes(trained: Path, capsys) -> None:
+    assert main(["info", str(trained)]) == 0
+    printed = capsys.readouterr().out
+    assert "code A     8 numbers" in printed
+    assert "encoder_a" in printed
+
+
+def test_data_describes_a_folder(tmp_path: Path, capsys) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            Image.fromarray(np.full((9, 9, 3), 40 * i, dtype=np.uint8)).save(tmp_path / name / f"{i}.png")
+    (tmp_path / "dog" / "broken.png").write_bytes(b"no picture")
+    sheet = tmp_path / "sheet.png"
+    assert main(["data", str(tmp_path), "-o", str(sheet)]) == 0
+    printed = capsys.readouterr().out
+    assert "broken.png" in printed
+    assert sheet.exists()
+
+
+def test_help_and_import_load_nothing_heavy() -> None:
+    script = (
+        "import sys\nimport chiasm\nfrom chiasm.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'numpy', 'PIL', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,72 @@
+import pytest
+import yaml
+
+from chiasm.config import (
+    Config,
+    ConfigError,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    TrainConfig,
+    from_dict,
+    to_dict,
+)
+from chiasm.presets import PRESETS, from_preset
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_round_trips_through_yaml(name: str) -> None:
+    config = PRESETS[name]()
+    assert from_dict(Config, yaml.safe_load(yaml.safe_dump(to_dict(config)))) == config
+
+
+def test_unknown_key_is_named() -> None:
+    with pytest.raises(ConfigError, match="train.lrr"):
+        from_dict(Config, {"train": {"lrr": 1.0, "steps": 1}})
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"train": {"lr": "fast", "steps": 1}}, "train.lr"),
+        ({"train": {"steps": 1.5}}, "train.steps"),
+        ({"model": {"side_px": True}}, "model.side_px"),
+        ({"model": {"output": "relu"}}, "model.output"),
+        ({"train": {"betas": [0.5], "steps": 1}}, "train.betas"),
+        ({"data": {"avatars": {"mirror": "yes"}}}, "data.avatars.mirror"),
+    ],
+)
+def test_wrong_type_is_refused_by_key(values: dict, key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        from_dict(Config, values)
+
+
+@pytest.mark.parametrize(
+    ("build", "key", "remedy"),
+    [
+        (lambda: TrainConfig(steps=1, batch_size=7), "train.batch_size", "even"),
+        (lambda: TrainConfig(), "train.steps", "budget"),
+        (lambda: ModelConfig(side_px=60), "model.side_px", "try 64"),
+        (lambda: ModelConfig(rgb_kernel=4), "model.rgb_kernel", "odd"),
+        (lambda: LossConfig(weight_swap=0.0), "loss.weight_swap", "weight"),
+        (lambda: LossConfig(weight_swap=0.0, gamma=1.0), "loss.weight_rec", "weight"),
+        (lambda: DataConfig(held_out=0.0), "data.held_out", "fraction"),
+    ],
+)
+def test_impossible_combination_names_key_and_remedy(build, key: str, remedy: str) -> None:
+    with pytest.raises(ConfigError, match=key) as caught:
+        build()
+    assert remedy in str(caught.value)
+
+
+def test_gamma_holds_for_both_factors_unless_one_is_given() -> None:
+    loss = LossConfig(weight_rec=1.0, gamma=0.4, gamma_b=2.0)
+    assert (loss.cycle_a, loss.cycle_b) == (0.4, 2.0)
+
+
+def test_preset_changes_reach_only_their_keys() -> None:
+    config = from_preset("tiny", {"train": {"steps": 9}})
+    assert config.train.steps == 9
+    assert config.train.batch_size == PRESETS["tiny"]().train.batch_size
+    with pytest.raises(ConfigError, match="nosuch"):
+        from_preset("nosuch")

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import torch
+
+from chiasm.config import LossConfig
+from chiasm.cross import disassemble, mix, swap_halves
+from chiasm.losses import Objective, code_cycle_loss, code_decay, home_loss, picture_loss
+from chiasm.networks import CrossModel
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    return torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(2)) * 2 - 1
+
+
+def test_home_loss_sums_the_l1_of_both_pictures() -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 6, 3, 4, 4)).astype(np.float32)
+    wanted = np.abs(x[:3] - y[:3]).mean() + np.abs(x[3:] - y[3:]).mean()
+    assert float(home_loss(torch.tensor(x), torch.tensor(y))) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_code_cycle_loss_sums_the_squares_of_both_pictures() -> None:
+    code, reread = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
+    wanted = ((code[:3] - reread[:3]) ** 2).mean() + ((code[3:] - reread[3:]) ** 2).mean()
+    assert float(code_cycle_loss(torch.tensor(code), torch.tensor(reread))) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_picture_loss_adds_the_mean_of_the_worst_pixels() -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 2, 3, 4, 4)).astype(np.float32)
+    error = np.abs(x - y).mean(axis=1).reshape(2, -1)
+    wanted = error.mean() + 0.7 * np.sort(error, axis=1)[:, -4:].mean()
+    assert float(picture_loss(torch.tensor(x), torch.tensor(y), 0.7, 0.25)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_code_decay_is_the_mean_squared_length() -> None:
+    code = np.random.default_rng(0).normal(size=(4, 7)).astype(np.float32)
+    assert float(code_decay(torch.tensor(code))) == pytest.approx((code**2).sum(axis=1).mean(), rel=1e-5)
+
+
+def test_naive_objective_is_the_report_s_equation_4(model: CrossModel, x: torch.Tensor) -> None:
+    model.eval()
+    config = LossConfig(weight_rec=1.0, gamma=0.4, weight_swap=0.0, weight_worst=0.0, noise_b=0.0, decay_b=0.0)
+    terms = Objective(model, config).eval()(x, None, True)
+    x1, x2 = x.chunk(2)
+    a1, b1, a2, b2 = model.encoder_a(x1), model.encoder_b(x1), model.encoder_a(x2), model.encoder_b(x2)
+    x_a1b2, x_a2b1 = model.generator(a1, b2), model.generator(a2, b1)
+    x1_rec = model.generator(model.encoder_a(x_a1b2), model.encoder_b(x_a2b1))
+    x2_rec = model.generator(model.encoder_a(x_a2b1), model.encoder_b(x_a1b2))
+    l1 = lambda p, q: (p - q).abs().mean()  # noqa: E731
+    mse = lambda p, q: (p - q).square().mean()  # noqa: E731
+    wanted = {
+        "rec": l1(x1_rec, x1) + l1(x2_rec, x2),
+        "cycle_a": 0.4 * (mse(a1, model.encoder_a(x_a1b2)) + mse(a2, model.encoder_a(x_a2b1))),
+        "cycle_b": 0.4 * (mse(b1, model.encoder_b(x_a2b1)) + mse(b2, model.encoder_b(x_a1b2))),
+    }
+    torch.testing.assert_close(terms, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_no_gradient_is_stopped_in_the_crossing(model: CrossModel, x: torch.Tensor) -> None:
+    """The cycle terms alone reach every weight of both encoders and of the generator."""
+    config = LossConfig(weight_direct=1.0, gamma=1.0, weight_swap=0.0, noise_b=0.0, decay_b=0.0)
+    terms = Objective(model, config)(x, None, True)
+    (terms["cycle_a"] + terms["cycle_b"]).backward()
+    still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not still
+
+
+def test_swap_term_reads_a_from_the_partner_alone(model: CrossModel, x: torch.Tensor) -> None:
+    model.eval()
+    config = LossConfig(weight_swap=2.0, weight_worst=0.0, noise_b=0.0, decay_b=0.0)
+    partner = x.flip(0)
+    terms = Objective(model, config).eval()(x, partner, False)
+    drawn = model.generator(model.encoder_a(partner), model.encoder_b(x))
+    torch.testing.assert_close(terms, {"swap": 2 * (drawn - x).abs().mean()})
+
+
+def test_terms_of_weight_zero_are_not_computed(model: CrossModel, x: torch.Tensor) -> None:
+    terms = Objective(model, LossConfig(weight_direct=1.0, weight_swap=0.0, decay_b=0.0))(x, None, False)
+    assert set(terms) == {"direct"}
+
+
+def test_noise_is_for_training_only(model: CrossModel, x: torch.Tensor) -> None:
+    objective = Objective(model, LossConfig(noise_b=1.0))
+    model.eval()
+    first, second = (objective.train()(x, x, False)["swap"] for _ in range(2))
+    assert first != second
+    objective.eval()
+    assert objective(x, x, False)["swap"] == objective(x, x, False)["swap"]
+
+
+def test_codes_in_the_cycle_are_compared_in_the_order_of_the_originals(model: CrossModel, x: torch.Tensor) -> None:
+    """If x1 and x2 are the same picture, code B reread from either mix is the same, whatever the order."""
+    model.eval()
+    same = torch.cat([x[:2], x[:2]])
+    codes = disassemble(model, same)
+    b_of_mix = model.encoder_b(mix(model, codes))
+    torch.testing.assert_close(b_of_mix, swap_halves(b_of_mix))

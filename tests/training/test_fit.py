@@ -1,0 +1,169 @@
+import dataclasses
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from chiasm.checkpoint import load_model
+from chiasm.config import Config, ConfigError, LossConfig
+from chiasm.presets import PRESETS, from_preset
+from chiasm.training import fit
+from chiasm.training.budget import Budget, step_size
+from chiasm.training.fit import TrainingDivergedError
+from chiasm.training.run import RunError, RunFolder, read_metrics
+from chiasm.training.validate import choose_matrix
+
+
+def with_train(config: Config, **changes: object) -> Config:
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_model(run).state_dict()
+
+
+SHRUNK_MODEL = {
+    "compact": {
+        "encoder_widths": [4, 4, 4, 4],
+        "generator_widths": [4, 4, 4, 4],
+        "side_px": 16,
+        "dense_widths": [4],
+    },
+    "report": {
+        "encoder_widths": [4, 4, 4],
+        "generator_widths": [4, 4, 4],
+        "head_widths": [4],
+        "side_px": 16,
+        "dense_widths": [4, 4],
+    },
+    "tiny": {},
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_fits_two_steps_when_shrunk(name: str, tmp_path: Path) -> None:
+    tiny_data = {"avatars": {"num_people": 12, "num_expressions": 2, "tilts_deg": [-20, 20]}}
+    train = {
+        "steps": 2,
+        "epochs": None,
+        "max_minutes": None,
+        "batch_size": 4,
+        "num_val_pairs": 2,
+        "compile": "off",
+    }
+    config = from_preset(name, {"data": tiny_data, "model": SHRUNK_MODEL[name], "train": train})
+    result = fit(config, runs=tmp_path, progress=False)
+    assert result.step == 2
+    assert all(np.isfinite(value) for value in result.metrics.values())
+
+
+def test_a_run_leaves_everything_it_promises(trained: Path, config: Config) -> None:
+    run, written = RunFolder.open(trained)
+    assert written == config
+    load_model(run.model)
+    assert run.split.exists()
+    rows = read_metrics(run.metrics)
+    assert rows[-1]["step"] == config.train.steps
+    assert {"train/loss", "train/swap", "val/loss", "swap/swap", "swap/copy_x1"} <= {k for row in rows for k in row}
+    for name in ("strip", "swap_matrix", "curves"):
+        assert np.asarray(Image.open(run.figures / f"{name}.png")).std() > 1
+    assert list(run.tensorboard.iterdir())
+
+
+def test_training_learns(config: Config, tmp_path: Path) -> None:
+    config = with_train(config, steps=80, validate_every=79, lr=5e-3)
+    result = fit(config, runs=tmp_path, progress=False)
+    rows = read_metrics(result.run / "metrics.csv")
+    losses = [row["train/swap"] for row in rows if "train/swap" in row]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Config, tmp_path: Path) -> None:
+    first, again = (weights(fit(config, runs=tmp_path, progress=False).run) for _ in range(2))
+    other = weights(fit(with_train(config, seed=1), runs=tmp_path, progress=False).run)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["generator.rgb.weight"], other["generator.rgb.weight"])
+
+
+def test_resuming_goes_on_as_if_never_stopped(config: Config, tmp_path: Path) -> None:
+    config = with_train(config, cosine=False)
+    whole = fit(with_train(config, steps=4), runs=tmp_path, progress=False)
+    half = fit(with_train(config, steps=2), name="half", runs=tmp_path, progress=False)
+    resumed = fit(with_train(config, steps=4), resume=half.run, progress=False)
+    assert resumed.step == 4
+    wanted, got = weights(whole.run), weights(resumed.run)
+    assert all(torch.equal(wanted[name], got[name]) for name in wanted)
+    steps = [row["step"] for row in read_metrics(resumed.run / "metrics.csv")]
+    assert steps == sorted(steps)
+
+
+def test_a_finished_run_asks_for_a_larger_budget(trained: Path, config: Config) -> None:
+    with pytest.raises(ConfigError, match="larger"):
+        fit(config, resume=trained, progress=False)
+
+
+def test_interrupt_leaves_a_checkpoint_that_resumes(config: Config, tmp_path: Path) -> None:
+    endless = with_train(config, steps=None, max_minutes=5.0)
+    timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    result = fit(endless, runs=tmp_path, progress=False)
+    assert result.interrupted
+    assert result.step > 0
+    steps = result.step + 2
+    resumed = fit(with_train(config, steps=steps), resume=result.run, progress=False)
+    assert resumed.step == steps
+
+
+def test_divergence_names_the_step_and_the_term(config: Config, tmp_path: Path) -> None:
+    hopeless = with_train(config, lr=1e38, steps=40)
+    with pytest.raises(TrainingDivergedError, match=r"step \d+: the term '(swap|decay_b)' is (nan|inf)"):
+        fit(hopeless, runs=tmp_path, progress=False)
+
+
+def test_crossing_terms_start_late(config: Config, tmp_path: Path) -> None:
+    loss = LossConfig(weight_rec=1.0, gamma=0.4, cross_start=0.5)
+    config = dataclasses.replace(with_train(config, steps=4, validate_every=1), loss=loss)
+    rows = read_metrics(fit(config, runs=tmp_path, progress=False).run / "metrics.csv")
+    crossed = [row["step"] for row in rows if "train/cycle_a" in row]
+    assert crossed == [3, 4]
+
+
+def test_pictures_without_classes_are_refused_with_the_remedy(config: Config, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        Image.fromarray(rng.integers(0, 255, (20, 24, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    flat = dataclasses.replace(config, data=dataclasses.replace(config.data, source=str(tmp_path)))
+    with pytest.raises(ConfigError, match="--loss.weight_swap 0"):
+        fit(flat, runs=tmp_path / "runs", progress=False)
+    loss = LossConfig(weight_swap=0.0, weight_direct=1.0, weight_rec=1.0, gamma=0.4)
+    result = fit(dataclasses.replace(flat, loss=loss), runs=tmp_path / "runs", progress=False)
+    assert set(result.metrics) >= {"swap/reconstruction", "val/rec"}
+
+
+def test_a_taken_name_is_refused(trained: Path, config: Config) -> None:
+    with pytest.raises(RunError, match="--resume"):
+        fit(config, name="trained", runs=trained.parent, progress=False)
+
+
+def test_budget_ends_with_the_first_limit(config: Config) -> None:
+    budget = Budget.of(with_train(config, steps=10, epochs=2.0, max_minutes=1.0).train, steps_per_epoch=3.0)
+    assert budget.steps == 6
+    assert budget.used(3, 0.0) == 0.5
+    assert budget.used(3, 45.0) == 0.75
+
+
+def test_cosine_ends_at_zero_with_the_budget(config: Config) -> None:
+    assert step_size(config.train, 0.0) == config.train.lr
+    assert step_size(config.train, 0.5) == pytest.approx(config.train.lr / 2)
+    assert step_size(config.train, 1.0) == pytest.approx(0)
+
+
+def test_matrix_shows_different_classes_and_contents(avatars) -> None:
+    rows, columns = choose_matrix(avatars, np.arange(len(avatars)), 5)
+    assert len(set(avatars.classes[rows].tolist())) == len(rows) == 5
+    assert len({tuple(c) for c in avatars.contents[columns].tolist()}) == len(columns) == 5
