@@ -11,6 +11,11 @@ from chiasm.cli import main
 TINY = ["--preset", "tiny", "--steps", "2"]
 
 
+def size_px(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
 def test_fit_prints_the_swap_error_beside_copying_and_the_figures(tmp_path: Path, capsys) -> None:
     assert main(["fit", *TINY, "--runs", str(tmp_path), "--name", "x"]) == 0
     printed = capsys.readouterr().out
@@ -69,9 +74,9 @@ def test_mix_writes_one_picture_or_a_whole_matrix(trained: Path, tmp_path: Path)
     for i, path in enumerate(paths):
         Image.fromarray(np.full((20, 30, 3), 90 * i, dtype=np.uint8)).save(path)
     assert main(["mix", str(trained), *paths, "-o", str(tmp_path / "one.png")]) == 0
-    assert Image.open(tmp_path / "one.png").size == (16, 16)
+    assert size_px(tmp_path / "one.png") == (16, 16)
     assert main(["mix", str(trained), "--a", *paths, "--b", paths[1], "-o", str(tmp_path / "all.png")]) == 0
-    assert Image.open(tmp_path / "all.png").size == (2 * 18 - 2, 3 * 18 - 2)
+    assert size_px(tmp_path / "all.png") == (2 * 18 - 2, 3 * 18 - 2)
 
 
 def test_info_tells_the_codes_and_sizes(trained: Path, capsys) -> None:

@@ -1,0 +1,31 @@
+# `make demo` and `make test` need Python 3.11 or newer and make, nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Without a GPU the pinned CPU build of torch is a tenth of the download.
+CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constraints-cpu.txt")
+
+.PHONY: demo test check bench clean
+
+.venv/installed: pyproject.toml constraints-cpu.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[dev]'
+	touch $@
+
+demo: .venv/installed  ## train the default preset on the embedded pictures, ten minutes on two cores
+	$(BIN)/chiasm fit
+
+test: .venv/installed  ## all tests
+	$(BIN)/pytest
+
+check: .venv/installed  ## formatter, linter, type checker, direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/installed  ## measure speed side by side with the plain reference
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv dist build

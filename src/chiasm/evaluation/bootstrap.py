@@ -1,0 +1,75 @@
+"""Intervals: how far a mean could be off, by drawing its pictures again and again."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.data import UNLABELLED
+
+NUM_DRAWS = 2000
+COVERAGE = 0.95
+MIN_GROUPS = 8
+HOW = (
+    f"{COVERAGE:.0%} percentile bootstrap of {NUM_DRAWS} draws, by class of the true picture; "
+    f"by picture where there are fewer than {MIN_GROUPS} classes"
+)
+
+Values = NDArray[np.float64]
+Groups = NDArray[np.int64]
+
+
+def interval(values: NDArray, groups: Groups | None = None, *, seed: int = 0) -> dict[str, float]:
+    """Mean of values and its bootstrap interval.
+
+    Whole groups are drawn (cluster bootstrap), since pictures of one class err alike; with fewer than
+    MIN_GROUPS groups, single values are drawn.
+
+    Args:
+        values: [n], n >= 1; of any number type, bool included.
+        groups: [n] the group of each value; each is its own when not given, or where UNLABELLED.
+        seed: of the draws.
+
+    Returns:
+        `mean`, `low`, `high` and `n`.
+
+    Raises:
+        ValueError: if there are no values.
+
+    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13.
+    """
+    return ratio_interval(values, np.ones(len(values)), groups, seed=seed)
+
+
+def ratio_interval(values: NDArray, base: NDArray, groups: Groups | None = None, *, seed: int = 0) -> dict[str, float]:
+    """Ratio of two means over the same pictures and its bootstrap interval, as interval().
+
+    Args:
+        values: [n], n >= 1.
+        base: [n] with a positive mean, in the order of values.
+        groups: see interval().
+        seed: of the draws.
+
+    Raises:
+        ValueError: if there are no values.
+    """
+    if len(values) == 0:
+        raise ValueError("bootstrap: got no values; leave out what was not measured.")
+    place = _groups(len(values), groups)
+    num_groups = int(place.max()) + 1
+    sums = np.bincount(place, np.asarray(values, dtype=np.float64), num_groups)
+    bases = np.bincount(place, np.asarray(base, dtype=np.float64), num_groups)
+    drawn = np.random.default_rng([seed, 5]).integers(0, num_groups, size=(NUM_DRAWS, num_groups))
+    ratios = sums[drawn].sum(axis=1) / np.maximum(bases[drawn].sum(axis=1), 1e-12)
+    low, high = np.quantile(ratios, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    mean = sums.sum() / max(float(bases.sum()), 1e-12)
+    return {"mean": float(mean), "low": float(low), "high": float(high), "n": len(values)}
+
+
+def _groups(num: int, groups: Groups | None) -> Groups:
+    """[n] number of the group that each value is drawn with, counted from 0."""
+    alone = np.arange(num)
+    if groups is None:
+        return alone
+    _, place = np.unique(np.where(groups == UNLABELLED, -2 - alone, groups), return_inverse=True)
+    return place if int(place.max()) + 1 >= MIN_GROUPS else alone
