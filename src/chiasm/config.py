@@ -148,6 +148,8 @@ class LossConfig:
     """Standard deviation of the noise that is added to code B in training."""
     decay_b: float = 1e-3
     """Weight of the squared code B."""
+    weight_adversary: float = 0.0
+    """Weight of hiding the class in code B from an adversary that learns to read it. Needs classes."""
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):

@@ -4,16 +4,24 @@ Every term is a mean over batch and elements. Terms over a pair are sums over it
 halves of a batch are averaged together here, such a term carries the factor 2.
 """
 
+import math
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
 
 from chiasm.config import LossConfig
 from chiasm.cross import Codes, Images, disassemble, mix, reassemble, swap_halves
+from chiasm.data import UNLABELLED
 from chiasm.networks import CrossModel
+from chiasm.networks.reader import CodeReader
 
 Scalar = Float[Tensor, ""]
 Code = Float[Tensor, "n code"]
+Logits = Float[Tensor, "n classes"]
+Classes = Int[Tensor, "n"]
 
 PICTURES_IN_A_PAIR = 2
 
@@ -76,25 +84,57 @@ def code_decay(code: Code) -> Scalar:
     return code.square().sum(dim=1).mean()
 
 
+def reader_loss(logits: Logits, classes: Classes) -> Scalar:
+    """Cross-entropy of a class reader over the labelled pictures; 0 where none is labelled.
+
+    Args:
+        logits: of the classes.
+        classes: the true ones, or -1 for an unlabelled picture.
+    """
+    labelled = classes >= 0
+    total = F.cross_entropy(logits, classes, ignore_index=UNLABELLED, reduction="sum")
+    return total / labelled.sum().clamp(min=1)
+
+
+def confusion_loss(logits: Logits) -> Scalar:
+    """How far a reader is from having no idea: the divergence of its answer from the uniform one, in nats.
+
+    Zero when every class is equally likely to it. Unlike the negative cross-entropy of a reversed gradient it
+    is bounded below, so that a code is not driven from one wrong class to the next.
+
+    Args:
+        logits: of the classes, read from the code that shall not tell them.
+
+    Source: Tzeng et al. 2015, "Simultaneous deep transfer across domains and tasks", eq. 3.
+    """
+    return -F.log_softmax(logits, dim=1).mean() - math.log(logits.shape[1])
+
+
 class Objective(nn.Module):
     """The weighted sum of all terms on one batch; the one module whose forward pass trains the model.
 
     Args:
         model: the networks.
         config: the weight of every term; a term of weight 0 is not computed.
+        num_classes: classes that the adversary tells apart; needed only where it has a weight.
     """
 
-    def __init__(self, model: CrossModel, config: LossConfig) -> None:
+    def __init__(self, model: CrossModel, config: LossConfig, num_classes: int = 0) -> None:
         super().__init__()
         self.model = model
         self.config = config
+        if config.weight_adversary > 0:
+            self.adversary = CodeReader(model.config.code_b, num_classes)
 
-    def forward(self, x: Images, x_partner: Images | None, crossing: bool) -> dict[str, Scalar]:
+    def forward(
+        self, x: Images, x_partner: Images | None, classes: Classes | None, crossing: bool
+    ) -> dict[str, Scalar]:
         """The weighted terms, by name; their sum is the loss.
 
         Args:
             x: [x1; x2], an even number of pictures in [-1, 1].
             x_partner: for each picture another one of its class, needed by the swap term alone.
+            classes: of the pictures, -1 for unlabelled ones; needed by the adversary alone.
             crossing: whether the crossing terms are due (they may start late).
         """
         config, model = self.config, self.model
@@ -105,6 +145,8 @@ class Objective(nn.Module):
             terms["decay_b"] = config.decay_b * code_decay(b)
         if self.training and config.noise_b > 0:
             b = b + config.noise_b * torch.randn_like(b)
+        if config.weight_adversary > 0 and classes is not None:
+            terms |= self._adversary_terms(b, classes)
         if a_partner is not None:
             terms["swap"] = config.weight_swap * self._picture_loss(x, model.generator(a_partner, b))
         if config.weight_direct > 0:
@@ -125,6 +167,14 @@ class Objective(nn.Module):
 
     def _picture_loss(self, x: Images, x_drawn: Images) -> Scalar:
         return picture_loss(x, x_drawn, self.config.weight_worst, self.config.worst_fraction)
+
+    def _adversary_terms(self, b: Code, classes: Classes) -> dict[str, Scalar]:
+        """The adversary learns to read the class from code B as it is; the encoder learns to leave it no clue."""
+        frozen = {name: p.detach() for name, p in self.adversary.named_parameters()}
+        return {
+            "reader_b": reader_loss(self.adversary(b.detach()), classes),
+            "adversary": self.config.weight_adversary * confusion_loss(functional_call(self.adversary, frozen, (b,))),
+        }
 
     def _crossing_terms(self, x: Images, codes: Codes) -> dict[str, Scalar]:
         """Eq. 1 to 3: mix, take apart, mix again."""

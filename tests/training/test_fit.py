@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import signal
 import threading
@@ -143,6 +144,31 @@ def test_pictures_without_classes_are_refused_with_the_remedy(config: Config, tm
     loss = LossConfig(weight_swap=0.0, weight_direct=1.0, weight_rec=1.0, gamma=0.4)
     result = fit(dataclasses.replace(flat, loss=loss), runs=tmp_path / "runs", progress=False)
     assert set(result.metrics) >= {"swap/reconstruction", "val/rec"}
+
+
+def test_celeba_in_the_official_layout_trains_end_to_end(tmp_path: Path) -> None:
+    """The report's own protocol, shrunk, on a made tree: official split, identities as classes."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "img_align_celeba").mkdir()
+    names = [f"{i:06d}.jpg" for i in range(1, 25)]
+    for name in names:
+        pixels = rng.integers(0, 255, (22, 18, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "img_align_celeba" / name)
+    parts = "".join(f"{name} {i // 12}\n" for i, name in enumerate(names))
+    (tmp_path / "list_eval_partition.txt").write_text(parts)
+    (tmp_path / "identity_CelebA.txt").write_text("".join(f"{name} {i // 3}\n" for i, name in enumerate(names)))
+    train = {"steps": 2, "epochs": None, "batch_size": 4, "num_val_pairs": 2, "compile": "off"}
+    changes = {"data": {"source": str(tmp_path)}, "model": SHRUNK_MODEL["report"], "train": train}
+    result = fit(from_preset("report", changes), runs=tmp_path / "runs", progress=False)
+    split = json.loads((result.run / "split.json").read_text())
+    assert split["train"] == names[:12]
+    assert split["val"] == names[12:]
+    assert {"val/rec", "val/cycle_a", "val/cycle_b"} <= set(result.metrics)
+
+
+def test_bf16_on_a_cpu_is_refused(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="train.precision"):
+        fit(with_train(config, precision="bf16-mixed"), runs=tmp_path, progress=False)
 
 
 def test_a_taken_name_is_refused(trained: Path, config: Config) -> None:

@@ -121,9 +121,7 @@ def leakage(
     for name, (codes, noise) in fit.items():
         results[name] = {
             kind: interval(
-                probe(
-                    codes[rows], fit_labels[known], test[name][test_rows], right, kind=kind, noise=noise, seed=seed
-                ),
+                probe(codes[rows], fit_labels[known], test[name][test_rows], right, kind=kind, noise=noise, seed=seed),
                 groups[usable],
                 seed=seed,
             )

@@ -25,7 +25,8 @@ def draw_triplets(images: ImageSet, indices: Indices, num: int, seed: int) -> Tr
 
     The truth is drawn first. Then A comes from another picture of its class, B from another picture with its
     content and, if possible, another class; both from the given pictures where these have one, else from the
-    whole set. Without known contents, A and B are any two of the given pictures and the truth is -1.
+    whole set. Where the contents are unknown or do not say all, A and B are any two of the given pictures and
+    the truth is -1.
 
     Args:
         images: the set.
@@ -37,7 +38,7 @@ def draw_triplets(images: ImageSet, indices: Indices, num: int, seed: int) -> Tr
         `num` triplets, or fewer where pictures lack a partner.
     """
     rng = np.random.default_rng([seed, 3])
-    if not images.content_names or not images.has_classes:
+    if not (images.content_names and images.contents_complete and images.has_classes):
         pairs = rng.choice(indices, size=(num, 2), replace=True)
         return Triplets(pairs[:, 0], pairs[:, 1], np.full(num, UNLABELLED, dtype=np.int64))
     labelled = (images.classes != UNLABELLED) & (images.contents != UNLABELLED).all(axis=1)

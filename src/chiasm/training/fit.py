@@ -78,13 +78,20 @@ def fit(
         TrainingDivergedError: when a term of the loss is no longer a finite number.
     """
     train = config.train
-    precision = _precision(train.precision)
-    fabric = Fabric(accelerator=train.accelerator, devices=train.devices, precision=precision)  # type: ignore[arg-type]
+    fabric = Fabric(
+        accelerator=train.accelerator,
+        devices=train.devices,
+        precision=_precision(train.precision),  # type: ignore[arg-type]  # a plain str to mypy
+    )
     fabric.launch()
     with fabric.rank_zero_first():
         images = open_data(config.data, config.model.side_px, progress=progress and fabric.is_global_zero)
     if config.loss.weight_swap > 0 and not images.has_classes:
-        config = _without_classes(config)
+        raise ConfigError(
+            f"loss.weight_swap: got {config.loss.weight_swap} for pictures without classes ({config.data.source}); "
+            "put each class into its own subfolder, or train without labels: "
+            "--loss.weight_swap 0 --loss.weight_direct 1 --loss.weight_rec 1 --loss.gamma 0.4"
+        )
     if resume is None:
         run, split = _begin(fabric, config, images, runs, name)
     else:
@@ -110,18 +117,15 @@ def _continue(path: Path, images: ImageSet) -> tuple[RunFolder, Split]:
 
 
 def _precision(wanted: str) -> str:
-    """bf16 where a GPU computes it; never on a CPU, whose bf16 convolutions can be 300 times slower."""
-    if wanted == "auto":
-        return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
-    return wanted
+    """bf16 where a GPU computes it; never on a CPU, whose bf16 convolutions can be 300 times slower.
 
-
-def _without_classes(config: Config) -> Config:
-    raise ConfigError(
-        f"loss.weight_swap: got {config.loss.weight_swap} for pictures without classes ({config.data.source}); "
-        "put each class into its own subfolder, or train without labels: "
-        "--loss.weight_swap 0 --loss.weight_rec 1 --loss.weight_direct 1"
-    )
+    Raises:
+        ConfigError: if bf16 is asked for where no GPU has it.
+    """
+    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    if wanted == "bf16-mixed" and not has_bf16:
+        raise ConfigError(f"train.precision: got {wanted!r}, but no GPU here computes bf16; leave it at 'auto'.")
+    return "bf16-mixed" if wanted == "auto" and has_bf16 else "32-true"
 
 
 class _Training:
@@ -146,7 +150,7 @@ class _Training:
         self.budget = Budget.of(train, self.batches.steps_per_epoch)
         self.validation = Validation(images, split, train.num_val_pairs, train.seed)
         torch.manual_seed(train.seed)
-        self.objective = Objective(CrossModel(config.model), config.loss)
+        self.objective = Objective(CrossModel(config.model), config.loss, len(images.class_names))
         optimizer = torch.optim.Adam(self.objective.parameters(), lr=train.lr, betas=train.betas, fused=True)
         self.step, self.elapsed_s = 0, 0.0
         if resume:
@@ -197,7 +201,8 @@ class _Training:
         partners = None
         if batch.x_partner is not None:
             partners = to_unit(self.fabric.to_device(torch.from_numpy(batch.x_partner)))
-        terms = self.wrapped(x, partners, loss.crosses and used >= loss.cross_start)
+        classes = self.fabric.to_device(torch.from_numpy(self.images.classes[batch.index]))
+        terms = self.wrapped(x, partners, classes, loss.crosses and used >= loss.cross_start)
         self.optimizer.zero_grad()
         self.fabric.backward(sum(terms.values()))
         self.optimizer.step()
@@ -262,15 +267,16 @@ class _Training:
 
     def _save(self) -> None:
         save_model(self.objective.model, self.run.model)
-        tensors = {f"model.{k}": v for k, v in self.objective.model.state_dict().items()}
+        tensors = {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
         tensors |= flatten_optimizer(self.optimizer.optimizer, "optimizer")
         save_state(self.run.checkpoint, {"step": self.step, "elapsed_s": self.elapsed_s}, tensors)
 
     def _load(self, optimizer: torch.optim.Optimizer) -> None:
         state, tensors = load_state(self.run.checkpoint)
         self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
-        weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        self.objective.model.load_state_dict(weights)
+        prefix = "objective."
+        weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        self.objective.load_state_dict(weights)
         restore_optimizer(optimizer, "optimizer", tensors)
         if self.budget.used(self.step, self.elapsed_s) >= 1:
             raise ConfigError(

@@ -1,0 +1,175 @@
+"""Swap accuracy: do classifiers that know real pictures only see x1's class and x2's content in a mix?"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from chiasm.data import UNLABELLED, ImageSet
+from chiasm.evaluation.bootstrap import Groups, interval
+from chiasm.evaluation.heads import EVAL_BATCH, Plan, fit_heads, predict
+from chiasm.evaluation.inference import to_unit
+from chiasm.evaluation.references import Indices
+
+Pictures = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+CLASS = "class"
+WIDTHS = (32, 48, 96, 128)
+SHIFT_PX = 2
+MAX_FIT = 20_000
+PLAN = Plan(lr=2e-3, batch=64, min_steps=40, max_rounds=12, decay=1e-2, val_fraction=0.1)
+
+
+class Classifier(nn.Module):
+    """One convolutional trunk that halves the side at each block, one linear head for each factor.
+
+    Args:
+        num_values: for each head how many values it tells apart.
+        side_px: height and width of the pictures.
+    """
+
+    def __init__(self, num_values: tuple[int, ...], side_px: int) -> None:
+        super().__init__()
+        blocks: list[nn.Module] = []
+        channels, side = 3, side_px
+        for width in WIDTHS:
+            stride = 2 if side >= 4 else 1
+            blocks += [nn.Conv2d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            channels, side = width, -(-side // stride)
+        blocks += [nn.AdaptiveAvgPool2d(min(side, 4)), nn.Flatten(), nn.Dropout(0.2)]
+        self.num_features = channels * min(side, 4) ** 2
+        self.trunk = nn.Sequential(*blocks)
+        self.heads = nn.ModuleList(nn.Linear(self.num_features, num) for num in num_values)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+
+    def forward(self, x: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
+        """Pictures in [-1, 1] -> logits of each head."""
+        features = self.trunk(x)
+        return [head(features) for head in self.heads]
+
+
+def factor_labels(images: ImageSet) -> tuple[tuple[str, ...], Labels]:
+    """The factors of a set, the class first, and the value of each in each picture, [n, factors]."""
+    return (CLASS, *images.content_names), np.column_stack([images.classes, images.contents])
+
+
+def fit_classifier(images: ImageSet, indices: Indices, seed: int = 0) -> Classifier | None:
+    """Learn every factor of real pictures, lightly shifted, with early stopping.
+
+    Args:
+        images: the set.
+        indices: training pictures; of more than MAX_FIT, that many are drawn.
+        seed: of the draw, the weights and the order; the result is a function of it.
+
+    Returns:
+        A classifier in evaluation mode whose heads are in the order of factor_labels, or None where no factor has two
+        values among the pictures.
+    """
+    _, labels = factor_labels(images)
+    if len(indices) > MAX_FIT:
+        indices = np.random.default_rng([seed, 13]).choice(indices, MAX_FIT, replace=False)
+    labels = labels[indices]
+    if all(len(np.unique(column[column != UNLABELLED])) < 2 for column in labels.T):
+        return None
+    num_values = (max(1, len(images.class_names)), *map(len, images.content_values))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = Classifier(num_values, images.images.shape[-1])
+        fit_heads(net, torch.from_numpy(images.gather(indices)), torch.from_numpy(labels), prepare, PLAN, seed)
+    return net
+
+
+def prepare(pictures: Tensor, training: bool, randomness: torch.Generator) -> Tensor:
+    """Bytes or floats -> floats in [-1, 1]; in training the whole batch is shifted by up to SHIFT_PX pixels."""
+    x = to_unit(pictures) if pictures.dtype == torch.uint8 else pictures
+    if not training:
+        return x
+    top, left = torch.randint(0, 2 * SHIFT_PX + 1, (2,), generator=randomness).tolist()
+    padded = F.pad(x, (SHIFT_PX,) * 4, mode="replicate")
+    return padded[:, :, top : top + x.shape[2], left : left + x.shape[3]]
+
+
+@torch.no_grad()
+def features(net: Classifier, pictures: Tensor) -> Float[Tensor, "n features"]:
+    """The trunk's features of pictures, bytes or floats in [-1, 1]."""
+    still = torch.Generator()
+    return torch.cat([net.trunk(prepare(chunk, False, still)) for chunk in pictures.split(EVAL_BATCH)])
+
+
+class ClassMeans(nn.Module):
+    """Tells classes apart that the classifier never saw: the nearest mean of a class in the trunk's features.
+
+    Args:
+        net: a fitted classifier.
+        pictures: [n, 3, side, side] real pictures of the classes.
+        classes: [n] their classes.
+    """
+
+    def __init__(self, net: Classifier, pictures: Pictures, classes: Labels) -> None:
+        super().__init__()
+        known = F.normalize(features(net, torch.from_numpy(pictures)), dim=1)
+        self.values = np.unique(classes)
+        self.means = F.normalize(torch.stack([known[torch.from_numpy(classes == c)].mean(0) for c in self.values]))
+        self.net = net
+
+    def predict(self, pictures: Tensor) -> Labels:
+        """The class of each picture, bytes or floats in [-1, 1]."""
+        return self.values[(features(self.net, pictures) @ self.means.T).argmax(dim=1).numpy()]
+
+
+def swap_accuracy(
+    net: Classifier,
+    mixes: Float[Tensor, "n 3 h w"],
+    x1: Pictures,
+    x2: Pictures,
+    real: tuple[Pictures, Labels, Groups],
+    wanted: Labels,
+    factors: tuple[str, ...],
+    groups: Groups,
+    means: ClassMeans | None = None,
+    seed: int = 0,
+) -> dict[str, dict]:
+    """Share of mixes with x1's class and each of x2's content values, beside a ceiling and both copies.
+
+    Args:
+        net: trained on real training pictures only.
+        mixes: x_a1b2, in [-1, 1].
+        x1: the pictures that gave A.
+        x2: the pictures that gave B.
+        real: held-out pictures, their factors [m, factors] and classes: the accuracy on these is the ceiling.
+        wanted: [n, factors] what the mixes should show.
+        factors: names, in the order of the classifier's heads.
+        groups: [n] class of each x1.
+        means: reads the class instead of the classifier's head, for classes that it was not trained on.
+        seed: of the bootstrap.
+
+    Returns:
+        For each factor `mix`, `ceiling`, `copy_x1`, `copy_x2`; a factor without labels is left out.
+    """
+    shown = {"mix": mixes, "copy_x1": torch.from_numpy(x1), "copy_x2": torch.from_numpy(x2)}
+    read = {name: _read(net, means, pictures) for name, pictures in shown.items()}
+    real_pictures, real_labels, real_groups = real
+    read_real = _read(net, means, torch.from_numpy(real_pictures))
+    results: dict[str, dict] = {}
+    for k, factor in enumerate(factors):
+        known, known_real = wanted[:, k] != UNLABELLED, real_labels[:, k] != UNLABELLED
+        if not (known.any() and known_real.any()):
+            continue
+        right_real = (read_real[:, k] == real_labels[:, k])[known_real]
+        results[factor] = {
+            name: interval((values[:, k] == wanted[:, k])[known], groups[known], seed=seed)
+            for name, values in read.items()
+        } | {"ceiling": interval(right_real, real_groups[known_real], seed=seed)}
+    return results
+
+
+def _read(net: Classifier, means: ClassMeans | None, pictures: Tensor) -> Labels:
+    read = predict(net, pictures, prepare)
+    if means is not None:
+        read[:, 0] = means.predict(pictures)
+    return read
