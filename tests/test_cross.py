@@ -1,6 +1,6 @@
 import torch
 
-from chiasm.cross import Codes, disassemble, mix, reassemble, swap_halves
+from chiasm.cross import Codes, disassemble, draw, mix, reassemble, swap_halves
 from chiasm.networks import CrossModel
 
 
@@ -37,3 +37,14 @@ def test_reassembly_leads_home_when_the_mixes_kept_their_factors(model: CrossMod
     a, b = torch.randn(2, 5), torch.randn(2, 7)
     codes_of_mix = Codes(a, swap_halves(b))
     torch.testing.assert_close(reassemble(model, codes_of_mix), model.generator(a, b))
+
+
+def test_drawing_in_slices_changes_neither_pictures_nor_gradients(model: CrossModel) -> None:
+    a, b = torch.randn(5, 5, requires_grad=True), torch.randn(5, 7, requires_grad=True)
+    results = []
+    for slice_size in (0, 2):
+        drawn = draw(model, Codes(a, b), slice_size)
+        inputs = (a, b, *model.generator.parameters())
+        results.append((drawn, *torch.autograd.grad(drawn.square().sum(), inputs)))
+    for whole, sliced in zip(*results, strict=True):
+        torch.testing.assert_close(whole, sliced, rtol=1e-4, atol=1e-5)

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from chiasm.config import LossConfig
-from chiasm.cross import Codes, Images, disassemble, mix, reassemble, swap_halves
+from chiasm.cross import Codes, Images, disassemble, draw, mix, reassemble, swap_halves
 from chiasm.data import UNLABELLED
 from chiasm.networks import CrossModel
 from chiasm.networks.reader import CodeReader
@@ -117,10 +117,12 @@ class Objective(nn.Module):
         model: the networks.
         config: the weight of every term; a term of weight 0 is not computed.
         num_classes: classes that the adversary tells apart; needed only where it has a weight.
+        slice_size: pictures to draw at a time, see cross.draw.
     """
 
-    def __init__(self, model: CrossModel, config: LossConfig, num_classes: int = 0) -> None:
+    def __init__(self, model: CrossModel, config: LossConfig, num_classes: int = 0, slice_size: int = 0) -> None:
         super().__init__()
+        self.slice_size = slice_size
         self.model = model
         self.config = config
         if config.weight_adversary > 0:
@@ -148,9 +150,9 @@ class Objective(nn.Module):
         if config.weight_adversary > 0 and classes is not None:
             terms |= self._adversary_terms(b, classes)
         if a_partner is not None:
-            terms["swap"] = config.weight_swap * self._picture_loss(x, model.generator(a_partner, b))
+            terms["swap"] = config.weight_swap * self._picture_loss(x, Codes(a_partner, b))
         if config.weight_direct > 0:
-            terms["direct"] = config.weight_direct * self._picture_loss(x, model.generator(a, b))
+            terms["direct"] = config.weight_direct * self._picture_loss(x, Codes(a, b))
         if crossing:
             terms |= self._crossing_terms(x, Codes(a, b))
         return terms
@@ -165,7 +167,8 @@ class Objective(nn.Module):
         own, partner = encoder_a(torch.cat([x, x_partner])).chunk(2)
         return own, partner
 
-    def _picture_loss(self, x: Images, x_drawn: Images) -> Scalar:
+    def _picture_loss(self, x: Images, codes: Codes) -> Scalar:
+        x_drawn = draw(self.model, codes, self.slice_size)
         return picture_loss(x, x_drawn, self.config.weight_worst, self.config.worst_fraction)
 
     def _adversary_terms(self, b: Code, classes: Classes) -> dict[str, Scalar]:
@@ -180,9 +183,9 @@ class Objective(nn.Module):
         """Eq. 1 to 3: mix, take apart, mix again."""
         config = self.config
         terms: dict[str, Scalar] = {}
-        codes_of_mix = disassemble(self.model, mix(self.model, codes))
+        codes_of_mix = disassemble(self.model, mix(self.model, codes, self.slice_size))
         if config.weight_rec > 0:
-            terms["rec"] = config.weight_rec * home_loss(x, reassemble(self.model, codes_of_mix))
+            terms["rec"] = config.weight_rec * home_loss(x, reassemble(self.model, codes_of_mix, self.slice_size))
         if config.cycle_a > 0:
             terms["cycle_a"] = config.cycle_a * code_cycle_loss(codes.a, codes_of_mix.a)
         if config.cycle_b > 0:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from chiasm.evaluation.inference import draw, encode, to_bytes, to_unit
+from chiasm.cross import Codes, disassemble
+from chiasm.evaluation.inference import BATCH, draw, encode, to_bytes, to_unit
 from chiasm.evaluation.references import Pictures
 from chiasm.evaluation.swap import l1
 from chiasm.networks import CrossModel
 
 Drawn = Float[Tensor, "n 3 h w"]
-Distances = Float[Tensor, "n"]
+Distances = Float[Tensor, " n"]
+TensorRatio = tuple[Distances, Distances]
 
 COPY_RATIO = 0.25
 NOISE_SIGMA = 0.02 * 2
@@ -30,15 +32,8 @@ SPREAD_ALARM = 0.1
 HIDDEN_ALARM = 0.5
 
 
-class Distance(NamedTuple):
-    """What the cheats are measured by, each picture pair apart: L1 on [-1, 1]."""
-
-    originals: Distances
-    drawn: Distances
-    mix_to_x1: Distances
-    mix_to_x2: Distances
-    mean_a: Distances
-    mean_b: Distances
+Ratio = tuple[NDArray, NDArray]
+"""Two arrays over the same pairs; the measure is the ratio of their means."""
 
 
 def copies(mix_to_x: Distances, x1_to_x2: Distances) -> Distances:
@@ -46,13 +41,18 @@ def copies(mix_to_x: Distances, x1_to_x2: Distances) -> Distances:
     return (mix_to_x < COPY_RATIO * x1_to_x2).float()
 
 
-def share_moved(moved: Distances, x1_to_x2: Distances) -> float:
-    """How far pictures move when a code is exchanged, as a share of how far pictures lie apart; 0: it is ignored."""
-    return float(moved.mean() / x1_to_x2.mean().clamp(min=TINY))
-
-
 def measure_cheats(model: CrossModel, pictures_1: Pictures, pictures_2: Pictures) -> dict[str, float]:
-    """Copy-through, the use of each code, and hidden signals, on a few pairs of pictures.
+    """The cheats of cheat_ratios as plain numbers, for alarms while training; 64 pairs are enough."""
+    return {name: ratio(*pair) for name, pair in cheat_ratios(model, pictures_1, pictures_2).items()}
+
+
+def ratio(values: NDArray, base: NDArray) -> float:
+    """Ratio of two means, 0 where the second one is 0."""
+    return float(values.mean() / max(base.mean(), TINY))
+
+
+def cheat_ratios(model: CrossModel, pictures_1: Pictures, pictures_2: Pictures) -> dict[str, Ratio]:
+    """Copy-through, the use of each code, and hidden signals, pair by pair.
 
     Mixes are compared with the model's own reconstructions of x1 and x2 rather than with the pictures, so that neither
     blur nor the report's range mismatch hides a copy. Pairs should differ in class: of two pictures of one class, x2 is
@@ -65,89 +65,59 @@ def measure_cheats(model: CrossModel, pictures_1: Pictures, pictures_2: Pictures
 
     Returns:
         `copy_x1`, `copy_x2`: share of mixes x_a1b2 that are copies, see copies(); 1: code B (code A) is ignored.
-        `use_a`, `use_b`: see share_moved(), the code exchanged for the other picture's; `use_a_mean`, `use_b_mean`:
+        `use_a`, `use_b`: how far a reconstruction moves when the code is exchanged for the other picture's, as a share
+        of how far reconstructions lie apart; 0: the code is ignored. `use_a_mean`, `use_b_mean`: likewise, exchanged
         for the mean code. `spread`: how far reconstructions lie apart, as a share of the pictures; 0: all alike.
         `home`: L1 after crossing twice; `hidden_noise`, `hidden_8bit`, `hidden_jpeg`: by what share it rises when the
         mixes are disturbed before they are read again. Large: the mixes carry a signal that nobody can see.
     """
-    codes_1, codes_2 = encode(model, pictures_1), encode(model, pictures_2)
-    found = distances(model, pictures_1, pictures_2, codes_1, codes_2)
-    values = {
-        "copy_x1": float(copies(found.mix_to_x1, found.drawn).mean()),
-        "copy_x2": float(copies(found.mix_to_x2, found.drawn).mean()),
-        "use_a": share_moved(found.mix_to_x2, found.drawn),
-        "use_b": share_moved(found.mix_to_x1, found.drawn),
-        "use_a_mean": share_moved(found.mean_a, found.drawn),
-        "use_b_mean": share_moved(found.mean_b, found.drawn),
-        "spread": share_moved(found.drawn, found.originals),
-    }
-    return values | hidden_signal(model, pictures_1, codes_1, codes_2)
+    codes_1, codes_2 = Codes(*encode(model, pictures_1)), Codes(*encode(model, pictures_2))
+    x1, x2 = (to_unit(torch.from_numpy(pictures)) for pictures in (pictures_1, pictures_2))
+    ratios = _code_use(model, codes_1, codes_2, l1(x1, x2)) | _hidden_signal(model, x1, codes_1, codes_2)
+    return {name: (values.double().numpy(), base.double().numpy()) for name, (values, base) in ratios.items()}
 
 
-def distances(
-    model: CrossModel,
-    pictures_1: Pictures,
-    pictures_2: Pictures,
-    codes_1: tuple[Tensor, Tensor],
-    codes_2: tuple[Tensor, Tensor],
-) -> Distance:
-    """How far originals, reconstructions and mixes lie apart.
-
-    Args:
-        model: in evaluation mode.
-        pictures_1: the pictures x1.
-        pictures_2: the pictures x2.
-        codes_1: codes A and B of x1.
-        codes_2: codes A and B of x2.
-    """
+def _code_use(model: CrossModel, codes_1: Codes, codes_2: Codes, x1_to_x2: Distances) -> dict[str, TensorRatio]:
     (a1, b1), (a2, b2) = codes_1, codes_2
     x1_drawn, x2_drawn, x_a1b2 = draw(model, a1, b1), draw(model, a2, b2), draw(model, a1, b2)
-    mean_a = torch.cat([a1, a2]).mean(dim=0).expand_as(a1)
-    mean_b = torch.cat([b1, b2]).mean(dim=0).expand_as(b1)
-    return Distance(
-        originals=l1(_unit(pictures_1), _unit(pictures_2)),
-        drawn=l1(x1_drawn, x2_drawn),
-        mix_to_x1=l1(x_a1b2, x1_drawn),
-        mix_to_x2=l1(x_a1b2, x2_drawn),
-        mean_a=l1(draw(model, mean_a, b1), x1_drawn),
-        mean_b=l1(draw(model, a1, mean_b), x1_drawn),
-    )
+    mean_a, mean_b = (torch.cat(codes).mean(dim=0).expand_as(codes[0]) for codes in ((a1, a2), (b1, b2)))
+    apart, to_x1, to_x2 = l1(x1_drawn, x2_drawn), l1(x_a1b2, x1_drawn), l1(x_a1b2, x2_drawn)
+    ones = torch.ones_like(apart)
+    return {
+        "copy_x1": (copies(to_x1, apart), ones),
+        "copy_x2": (copies(to_x2, apart), ones),
+        "use_a": (to_x2, apart),
+        "use_b": (to_x1, apart),
+        "use_a_mean": (l1(draw(model, mean_a, b1), x1_drawn), apart),
+        "use_b_mean": (l1(draw(model, a1, mean_b), x1_drawn), apart),
+        "spread": (apart, x1_to_x2),
+    }
 
 
-def hidden_signal(
-    model: CrossModel, pictures_1: Pictures, codes_1: tuple[Tensor, Tensor], codes_2: tuple[Tensor, Tensor]
-) -> dict[str, float]:
-    """Error after crossing twice, and by what share it rises when the mixes are disturbed.
-
-    Args:
-        model: in evaluation mode.
-        pictures_1: the pictures x1, which should come home.
-        codes_1: codes A and B of x1.
-        codes_2: codes A and B of x2.
+def _hidden_signal(model: CrossModel, x1: Drawn, codes_1: Codes, codes_2: Codes) -> dict[str, TensorRatio]:
+    """How well x1 comes home, and how much worse when the mixes are disturbed.
 
     Source: Chu, Zhmoginov & Sandler 2017, CycleGAN, a Master of Steganography.
     """
-    mixes = draw(model, codes_1[0], codes_2[1]), draw(model, codes_2[0], codes_1[1])
+    x_a1b2, x_a2b1 = draw(model, codes_1.a, codes_2.b), draw(model, codes_2.a, codes_1.b)
 
-    def come_home(disturb: Callable[[Drawn], Drawn]) -> float:
-        a_of_a1b2, _ = read_codes(model, disturb(mixes[0]))
-        _, b_of_a2b1 = read_codes(model, disturb(mixes[1]))
-        return float(l1(draw(model, a_of_a1b2, b_of_a2b1), _unit(pictures_1)).mean())
+    def come_home(disturb: Callable[[Drawn], Drawn]) -> Distances:
+        a_of_a1b2 = read_codes(model, disturb(x_a1b2)).a
+        b_of_a2b1 = read_codes(model, disturb(x_a2b1)).b
+        return l1(draw(model, a_of_a1b2, b_of_a2b1), x1)
 
     home = come_home(lambda x: x)
     disturbances = {"noise": add_noise, "8bit": requantise, "jpeg": compress}
-    return {"home": home} | {
-        f"hidden_{name}": come_home(disturb) / max(home, TINY) - 1 for name, disturb in disturbances.items()
-    }
+    hidden = {f"hidden_{name}": (come_home(disturb) - home, home) for name, disturb in disturbances.items()}
+    return {"home": (home, torch.ones_like(home)), **hidden}
 
 
 @torch.inference_mode()
-def read_codes(model: CrossModel, x: Drawn) -> tuple[Tensor, Tensor]:
+def read_codes(model: CrossModel, x: Drawn) -> Codes:
     """Codes A and B of drawn pictures, as they are: neither clipped nor rounded."""
     device = next(model.parameters()).device
-    chunks = [part.to(device) for part in x.split(64)]
-    a, b = zip(*((model.encoder_a(part).cpu(), model.encoder_b(part).cpu()) for part in chunks), strict=True)
-    return torch.cat(a), torch.cat(b)
+    codes = [disassemble(model, part.to(device)) for part in x.split(BATCH)]
+    return Codes(torch.cat([c.a.cpu() for c in codes]), torch.cat([c.b.cpu() for c in codes]))
 
 
 def add_noise(x: Drawn) -> Drawn:
@@ -204,7 +174,3 @@ def alarms(values: Mapping[str, float]) -> list[str]:
             "hidden in it); try --loss.weight_direct 1 or --loss.weight_swap 1 with a smaller --loss.weight_rec"
         )
     return sounded
-
-
-def _unit(pictures: Pictures) -> Tensor:
-    return to_unit(torch.from_numpy(pictures))

@@ -20,9 +20,10 @@ Labels = NDArray[np.int64]
 
 CLASS = "class"
 WIDTHS = (32, 48, 96, 128)
+MAX_SIDE_PX = 64
 SHIFT_PX = 2
 MAX_FIT = 20_000
-PLAN = Plan(lr=2e-3, batch=64, min_steps=40, max_rounds=12, decay=1e-2, val_fraction=0.1)
+PLAN = Plan(lr=2e-3, batch=64, min_steps=100, max_rounds=8, patience=3, decay=1e-2, val_fraction=0.1)
 
 
 class Classifier(nn.Module):
@@ -36,7 +37,9 @@ class Classifier(nn.Module):
     def __init__(self, num_values: tuple[int, ...], side_px: int) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
-        channels, side = 3, side_px
+        shrink = max(1, side_px // MAX_SIDE_PX)
+        blocks += [nn.AvgPool2d(shrink)] if shrink > 1 else []
+        channels, side = 3, side_px // shrink
         for width in WIDTHS:
             stride = 2 if side >= 4 else 1
             blocks += [nn.Conv2d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]

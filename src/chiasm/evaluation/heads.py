@@ -23,13 +23,23 @@ EVAL_BATCH = 512
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a net is fitted; a round is an epoch, or min_steps where that is more."""
+    """How a net is fitted; a round is an epoch, or min_steps where that is more.
+
+    Attributes:
+        lr: Adam's step size at the start; a cosine takes it to zero over all rounds.
+        batch: pictures in a step.
+        min_steps: steps in a round at least.
+        max_rounds: rounds at most.
+        patience: rounds without a lower validation loss after which the fit ends.
+        decay: weight decay.
+        val_fraction: share of the pictures that the fit keeps for validation.
+    """
 
     lr: float
     batch: int = 256
     min_steps: int = 50
-    max_rounds: int = 40
-    drops: int = 3
+    max_rounds: int = 30
+    patience: int = 6
     decay: float = 1e-4
     val_fraction: float = 0.15
 
@@ -39,8 +49,7 @@ def fit_heads(
 ) -> None:
     """Fit a net with early stopping on pictures of its own validation split.
 
-    After a round that does not lower the validation loss, the best weights come back and the step size falls to a
-    third; after `plan.drops` falls fitting ends. The net is left with the best weights, in evaluation mode.
+    The net is left with the weights of the round with the lowest validation loss, in evaluation mode.
 
     Args:
         net: returns a list of logits, one [n, values] for each head.
@@ -57,7 +66,8 @@ def fit_heads(
     optimizer = torch.optim.AdamW(net.parameters(), lr=plan.lr, weight_decay=plan.decay)
     batches = _batches(train, plan.batch, randomness)
     steps = max(plan.min_steps, len(train) // plan.batch)
-    best, best_loss, drops = copy.deepcopy(net.state_dict()), float("inf"), 0
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, plan.max_rounds * steps)
+    best, best_loss, worse = copy.deepcopy(net.state_dict()), float("inf"), 0
     for _ in range(plan.max_rounds):
         net.train()
         for _ in range(steps):
@@ -66,14 +76,12 @@ def fit_heads(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            schedule.step()
         loss_now = _validate(net, inputs[val], labels[val], prepare, seed)
-        if loss_now < best_loss:
+        worse = 0 if loss_now < best_loss else worse + 1
+        if worse == 0:
             best, best_loss = copy.deepcopy(net.state_dict()), loss_now
-            continue
-        net.load_state_dict(best)
-        drops += 1
-        optimizer.param_groups[0]["lr"] /= 3
-        if drops == plan.drops:
+        if worse == plan.patience:
             break
     net.load_state_dict(best)
     net.eval()

@@ -20,9 +20,10 @@ Kind = Literal["linear", "mlp"]
 HIDDEN = 256
 NOISE_DRAWS = 8
 PIXEL_SIDE = 16
+SMALLEST_VARIANCE = 1e-4
 PLANS: dict[Kind, Plan] = {
-    "linear": Plan(lr=1e-2, max_rounds=60),
-    "mlp": Plan(lr=2e-3, max_rounds=40, decay=1e-3),
+    "linear": Plan(lr=1e-2),
+    "mlp": Plan(lr=2e-3, decay=1e-3),
 }
 
 
@@ -35,7 +36,7 @@ class Probe(nn.Module):
         self.layers = nn.Sequential(*hidden, nn.Linear(HIDDEN if hidden else width, num_values))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Standardised codes -> the logits of the one head."""
+        """Whitened codes -> the logits of the one head."""
         return [self.layers(x)]
 
 
@@ -57,12 +58,11 @@ def probe(
         [m] in [0, 1]: right or wrong, averaged over NOISE_DRAWS draws where there is noise.
     """
     values, dense = np.unique(fit_labels, return_inverse=True)
-    mean = fit.mean(dim=0)
-    spread = (fit.var(dim=0, unbiased=False) + noise**2).sqrt().clamp(min=1e-6)
+    mean, whiten = _whitening(fit, noise)
 
     def prepare(x: Tensor, training: bool, randomness: torch.Generator) -> Tensor:
         noisy = x + noise * torch.randn(x.shape, generator=randomness) if noise else x
-        return (noisy - mean) / spread
+        return (noisy - mean) @ whiten
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -71,6 +71,14 @@ def probe(
     draws = NOISE_DRAWS if noise else 1
     right = [values[predict(net, test, prepare, seed + 1 + i)[:, 0]] == test_labels for i in range(draws)]
     return np.mean(right, axis=0)
+
+
+def _whitening(codes: Tensor, noise: float) -> tuple[Tensor, Tensor]:
+    """Mean and matrix after which noisy codes have unit variance in every direction, so that fits converge fast."""
+    mean = codes.mean(dim=0)
+    variances, directions = torch.linalg.eigh((codes - mean).T @ (codes - mean) / len(codes))
+    floor = float(variances.max().clamp(min=1e-12)) * SMALLEST_VARIANCE
+    return mean, directions / (variances.clamp(min=floor) + noise**2).sqrt()
 
 
 def pixels(pictures: NDArray[np.uint8]) -> Tensor:

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from chiasm.evaluation.bootstrap import interval
 from chiasm.evaluation.classifiers import Classifier, features
 from chiasm.evaluation.heads import EVAL_BATCH
+from chiasm.evaluation.inference import BATCH, to_bytes, to_unit
 
 NUM_SUBSETS = 50
 MIN_PICTURES = 20
@@ -53,7 +55,14 @@ def kernel_distance(real: Tensor, drawn: Tensor, seed: int = 0) -> dict[str, flo
     return {"mean": float(mean), "std": float(std), "n": size}
 
 
-def realism(net: Classifier, real: Tensor, drawn: dict[str, Tensor], train: Tensor, seed: int = 0) -> dict[str, Any]:
+def realism(
+    net: Classifier,
+    drawn: dict[str, Tensor],
+    real: Tensor,
+    train: Tensor,
+    truth: Tensor | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
     """KID of drawn pictures to held-out ones, on features that need no download.
 
     The features are those of the classifier's trunk, which was trained on real pictures of this very set: they see what
@@ -62,42 +71,58 @@ def realism(net: Classifier, real: Tensor, drawn: dict[str, Tensor], train: Tens
 
     Args:
         net: a fitted classifier.
-        real: [n, 3, side, side] held-out pictures, bytes or floats in [-1, 1].
-        drawn: sets of drawn pictures by name, floats in [-1, 1].
-        train: training pictures, whose distance to the held-out ones is the floor.
+        drawn: sets of drawn pictures by name, floats in [-1, 1], `mixes` among them.
+        real: [n, 3, side, side] held-out pictures, bytes.
+        train: training pictures, bytes; their distance to the held-out ones is the floor.
+        truth: the true pictures of the mixes, bytes, where these are known.
         seed: of the subsets.
 
     Returns:
-        `kid` for each set of drawn pictures and for `real` ones; `fid` of the mixes where its weights are there.
+        `kid` for each set of drawn pictures and for `real` ones; `fid` and `lpips` of the mixes, or why these cannot be
+        measured.
     """
     scale = features(net, train).std(dim=0).clamp(min=1e-3)
     known = features(net, real) / scale
     sets = drawn | {"real": train}
-    results: dict[str, Any] = {
-        "kid": {name: kernel_distance(known, features(net, x) / scale, seed) for name, x in sets.items()}
+    kid = {name: kernel_distance(known, features(net, x) / scale, seed) for name, x in sets.items()}
+    fid = missing_weights("torch_fidelity", FID_WEIGHTS)
+    lpips = "the true mixes are not known" if truth is None else missing_weights("torchvision", LPIPS_WEIGHTS)
+    return {
+        "kid": kid,
+        "fid": fid or {"mixes": inception_distance(real, drawn["mixes"])},
+        "lpips": lpips or {"mixes": perceptual_distance(drawn["mixes"], truth, seed)},
     }
-    if missing_weights(FID_WEIGHTS) is None:
-        results["fid"] = {name: inception_distance(real, x) for name, x in drawn.items()}
-    return results
 
 
-def missing_weights(file: str) -> str | None:
+def missing_weights(package: str, file: str) -> str | None:
     """Why a metric with pretrained weights cannot be measured offline; None where it can."""
-    package = "torch_fidelity" if file == FID_WEIGHTS else "torchvision"
     if importlib.util.find_spec(package) is None:
         return f"the package {package} is not installed"
-    path = Path(torch.hub.get_dir()) / "checkpoints" / file
+    path = _weights(file)
     return None if path.is_file() else f"{path} is missing, and nothing is downloaded"
 
 
 def inception_distance(real: Tensor, drawn: Tensor) -> float:
-    """FID on Inception's features, through torchmetrics; pictures in bytes or floats in [-1, 1]."""
+    """FID on Inception's features; real pictures in bytes, drawn ones in [-1, 1]."""
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    weights = str(Path(torch.hub.get_dir()) / "checkpoints" / FID_WEIGHTS)
-    metric = FrechetInceptionDistance(feature_extractor_weights_path=weights)
-    for pictures, is_real in ((real, True), (drawn, False)):
-        for chunk in pictures.split(EVAL_BATCH):
-            as_bytes = chunk if chunk.dtype == torch.uint8 else chunk.add(1).mul(127.5).round().clamp(0, 255).byte()
-            metric.update(as_bytes, real=is_real)
+    metric = FrechetInceptionDistance(feature_extractor_weights_path=str(_weights(FID_WEIGHTS)))
+    for chunk in real.split(EVAL_BATCH):
+        metric.update(chunk, real=True)
+    for chunk in drawn.split(EVAL_BATCH):
+        metric.update(torch.from_numpy(to_bytes(chunk)), real=False)
     return float(metric.compute())
+
+
+def perceptual_distance(drawn: Tensor, truth: Tensor | None, seed: int = 0) -> dict[str, float]:
+    """LPIPS (AlexNet) of drawn pictures in [-1, 1] to the true ones in bytes, with its interval."""
+    from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as lpips
+
+    assert truth is not None
+    pairs = zip(drawn.split(BATCH), truth.split(BATCH), strict=True)
+    distances = [lpips(x.clamp(-1, 1), to_unit(y), "alex", reduction="none").reshape(-1) for x, y in pairs]
+    return interval(torch.cat(distances).numpy(), seed=seed)
+
+
+def _weights(file: str) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / file

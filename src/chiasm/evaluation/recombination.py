@@ -13,20 +13,20 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from chiasm.data import ImageSet
 from chiasm.evaluation.bootstrap import Groups, interval, ratio_interval
-from chiasm.evaluation.inference import BATCH, draw, encode, to_unit
+from chiasm.evaluation.inference import BATCH, to_unit
 from chiasm.evaluation.references import Indices, retrieve
 from chiasm.evaluation.swap import l1
 from chiasm.evaluation.triplets import Triplets
-from chiasm.networks import CrossModel
 
 RANGE = 2.0
 MAX_PSNR_DB = 100.0
 SSIM_WINDOW_PX = 11
 
+Drawn = Float[Tensor, "n 3 h w"]
 Errors = dict[str, dict[str, NDArray]]
 
 
-def picture_errors(drawn: Float[Tensor, "n 3 h w"], truth: Float[Tensor, "n 3 h w"]) -> dict[str, NDArray]:
+def picture_errors(drawn: Drawn, truth: Drawn) -> dict[str, NDArray]:
     """How far pictures in [-1, 1] are from the true ones, each picture apart.
 
     Args:
@@ -45,58 +45,41 @@ def picture_errors(drawn: Float[Tensor, "n 3 h w"], truth: Float[Tensor, "n 3 h 
 
 
 def recombination_errors(
-    model: CrossModel, images: ImageSet, triplets: Triplets, pool: Indices, mean: NDArray[np.float32]
+    images: ImageSet,
+    triplets: Triplets,
+    mixes: Drawn,
+    reconstructions: Drawn,
+    pool: Indices,
+    mean: Float[NDArray, "3 h w"],
 ) -> Errors:
     """Errors of mixes and of all references against the true recombination, each picture apart.
 
     Args:
-        model: in evaluation mode.
         images: the set that the triplets point into.
-        triplets: pictures to mix; where no truth is known, only the reconstruction of x1 is measured.
+        triplets: which pictures were mixed, and the true ones, all known.
+        mixes: x_a1b2 of each triplet.
+        reconstructions: the true picture of each triplet, taken apart and put together again.
         pool: pictures that retrieval may choose from.
         mean: the mean training picture, on [-1, 1].
 
     Returns:
-        For `swap`, `reconstruction` (of the true picture itself), `copy_x1`, `copy_x2`, `mean` and `retrieval`,
-        what picture_errors returns. Retrieval is missing where some class has no picture in the pool.
+        For `swap`, `reconstruction`, `copy_x1`, `copy_x2`, `mean` and `retrieval` what picture_errors returns.
+        Retrieval is missing where some class has no other picture in the pool.
     """
-    known = triplets.truth >= 0
-    if not known.all():
-        x1 = triplets.a_from
-        return _collect(model, images, Triplets(x1, x1, x1), {}, None, ("reconstruction",))
     found = retrieve(images, *triplets, pool)
-    sources = {"copy_x1": triplets.a_from, "copy_x2": triplets.b_from}
-    if len(found) and found.min() >= 0:
-        sources["retrieval"] = found
-    return _collect(model, images, triplets, sources, torch.from_numpy(mean), ("swap", "reconstruction"))
-
-
-def _collect(
-    model: CrossModel,
-    images: ImageSet,
-    triplets: Triplets,
-    sources: dict[str, Indices],
-    mean: Tensor | None,
-    drawings: tuple[str, ...],
-) -> Errors:
-    """Errors batch by batch, so that memory does not grow with the number of mixes."""
-    parts: dict[str, dict[str, list[NDArray]]] = defaultdict(lambda: defaultdict(list))
-    for start in range(0, len(triplets.truth), BATCH):
+    sources = {"copy_x1": triplets.a_from, "copy_x2": triplets.b_from} | (
+        {"retrieval": found} if min(found) >= 0 else {}
+    )
+    parts: dict[str, list[dict[str, NDArray]]] = defaultdict(list)
+    for start in range(0, len(mixes), BATCH):
         rows = slice(start, start + BATCH)
-        pictures = images.gather(triplets.truth[rows])
-        truth = to_unit(torch.from_numpy(pictures))
-        drawn = {name: to_unit(torch.from_numpy(images.gather(index[rows]))) for name, index in sources.items()}
-        if mean is not None:
-            drawn["mean"] = mean.expand_as(truth)
-        if "swap" in drawings:
-            a, _ = encode(model, images.gather(triplets.a_from[rows]))
-            _, b = encode(model, images.gather(triplets.b_from[rows]))
-            drawn["swap"] = draw(model, a, b)
-        drawn["reconstruction"] = draw(model, *encode(model, pictures))
+        truth = to_unit(torch.from_numpy(images.gather(triplets.truth[rows])))
+        drawn = {"swap": mixes[rows], "reconstruction": reconstructions[rows]}
+        drawn |= {name: to_unit(torch.from_numpy(images.gather(index[rows]))) for name, index in sources.items()}
+        drawn["mean"] = torch.from_numpy(mean).expand_as(truth)
         for name, picture in drawn.items():
-            for measure, error in picture_errors(picture, truth).items():
-                parts[name][measure].append(error)
-    return {name: {m: np.concatenate(e) for m, e in measures.items()} for name, measures in parts.items()}
+            parts[name].append(picture_errors(picture, truth))
+    return {name: {m: np.concatenate([e[m] for e in batch]) for m in batch[0]} for name, batch in parts.items()}
 
 
 def summarise(errors: Errors, groups: Groups, seed: int = 0) -> dict[str, dict]:

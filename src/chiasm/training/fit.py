@@ -150,7 +150,9 @@ class _Training:
         self.budget = Budget.of(train, self.batches.steps_per_epoch)
         self.validation = Validation(images, split, train.num_val_pairs, train.seed)
         torch.manual_seed(train.seed)
-        self.objective = Objective(CrossModel(config.model), config.loss, len(images.class_names))
+        self.objective = Objective(
+            CrossModel(config.model), config.loss, num_classes=len(images.class_names), slice_size=train.slice_size
+        )
         optimizer = torch.optim.Adam(self.objective.parameters(), lr=train.lr, betas=train.betas, fused=True)
         self.step, self.elapsed_s = 0, 0.0
         if resume:

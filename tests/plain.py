@@ -1,0 +1,46 @@
+"""The networks in a few lines of textbook PyTorch: what the fast form must agree with, and is timed against.
+
+They share the parameters of the model that they are built around, so that outputs and gradients compare directly.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from chiasm.networks import CrossModel
+
+
+class PlainGenerator(nn.Module):
+    """Upsample, convolve, LeakyReLU, normalise, scale and shift: each operation on its own."""
+
+    def __init__(self, model: CrossModel) -> None:
+        super().__init__()
+        self.fast = model.generator
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        fast, x = self.fast, b
+        for dense in fast.dense:
+            x = F.leaky_relu(F.linear(x, dense.weight, dense.bias), 0.01)
+        x = x.view(len(b), -1, fast.base_px, fast.base_px)
+        for block, modulation in zip(fast.blocks, fast.modulation.layers, strict=True):
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = F.leaky_relu(F.conv2d(x, block.weight, block.bias, padding=1), 0.01)
+            mean = x.mean(dim=(2, 3), keepdim=True)
+            std = (((x - mean) ** 2).mean(dim=(2, 3), keepdim=True) + 1e-5).sqrt()
+            scale, shift = modulation(a)[:, :, None, None].chunk(2, dim=1)
+            x = (x - mean) / std * scale + shift
+        for conv in fast.head:
+            x = F.leaky_relu(F.conv2d(x, conv.weight, conv.bias, padding=2), 0.01)
+        x = F.conv2d(x, fast.rgb.weight, fast.rgb.bias, padding=fast.rgb.kernel_size[0] // 2)
+        return torch.tanh(x) if fast.output == "tanh" else torch.sigmoid(x)
+
+
+class PlainModel(nn.Module):
+    """The encoders as they are, in the layout of textbook code, and the plain generator."""
+
+    def __init__(self, model: CrossModel) -> None:
+        super().__init__()
+        self.config = model.config
+        self.encoder_a, self.encoder_b = model.encoder_a, model.encoder_b
+        self.generator = PlainGenerator(model)
+        self.to(memory_format=torch.contiguous_format)
