@@ -48,7 +48,7 @@ def test_code_decay_is_the_mean_squared_length() -> None:
 def test_naive_objective_is_the_report_s_equation_4(model: CrossModel, x: torch.Tensor) -> None:
     model.eval()
     config = LossConfig(weight_rec=1.0, gamma=0.4, weight_swap=0.0, weight_worst=0.0, noise_b=0.0, decay_b=0.0)
-    terms = Objective(model, config).eval()(x, None, None, True)
+    terms = Objective(model, config).eval()(x, None, None, 1.0)
     x1, x2 = x.chunk(2)
     a1, b1, a2, b2 = model.encoder_a(x1), model.encoder_b(x1), model.encoder_a(x2), model.encoder_b(x2)
     x_a1b2, x_a2b1 = model.generator(a1, b2), model.generator(a2, b1)
@@ -67,7 +67,7 @@ def test_naive_objective_is_the_report_s_equation_4(model: CrossModel, x: torch.
 def test_no_gradient_is_stopped_in_the_crossing(model: CrossModel, x: torch.Tensor) -> None:
     """The cycle terms alone reach every weight of both encoders and of the generator."""
     config = LossConfig(weight_direct=1.0, gamma=1.0, weight_swap=0.0, noise_b=0.0, decay_b=0.0)
-    terms = Objective(model, config)(x, None, None, True)
+    terms = Objective(model, config)(x, None, None, 1.0)
     (terms["cycle_a"] + terms["cycle_b"]).backward()
     still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert not still
@@ -77,23 +77,23 @@ def test_swap_term_reads_a_from_the_partner_alone(model: CrossModel, x: torch.Te
     model.eval()
     config = LossConfig(weight_swap=2.0, weight_worst=0.0, noise_b=0.0, decay_b=0.0)
     partner = x.flip(0)
-    terms = Objective(model, config).eval()(x, partner, None, False)
+    terms = Objective(model, config).eval()(x, partner, None, 0.0)
     drawn = model.generator(model.encoder_a(partner), model.encoder_b(x))
     torch.testing.assert_close(terms, {"swap": 2 * (drawn - x).abs().mean()})
 
 
 def test_terms_of_weight_zero_are_not_computed(model: CrossModel, x: torch.Tensor) -> None:
-    terms = Objective(model, LossConfig(weight_direct=1.0, weight_swap=0.0, decay_b=0.0))(x, None, None, False)
+    terms = Objective(model, LossConfig(weight_direct=1.0, weight_swap=0.0, decay_b=0.0))(x, None, None, 0.0)
     assert set(terms) == {"direct"}
 
 
 def test_noise_is_for_training_only(model: CrossModel, x: torch.Tensor) -> None:
     objective = Objective(model, LossConfig(noise_b=1.0))
     model.eval()
-    first, second = (objective.train()(x, x, None, False)["swap"] for _ in range(2))
+    first, second = (objective.train()(x, x, None, 0.0)["swap"] for _ in range(2))
     assert first != second
     objective.eval()
-    assert objective(x, x, None, False)["swap"] == objective(x, x, None, False)["swap"]
+    assert objective(x, x, None, 0.0)["swap"] == objective(x, x, None, 0.0)["swap"]
 
 
 def test_codes_in_the_cycle_are_compared_in_the_order_of_the_originals(model: CrossModel, x: torch.Tensor) -> None:
@@ -123,9 +123,15 @@ def test_unlabelled_pictures_do_not_count_for_the_reader() -> None:
 def test_adversary_and_encoder_work_against_each_other(model: CrossModel, x: torch.Tensor) -> None:
     """The reader's term moves the reader alone, the hiding term the encoder alone."""
     objective = Objective(model, LossConfig(weight_adversary=1.0), num_classes=3)
-    terms = objective(x, x, torch.tensor([0, 1, 2, -1]), False)
+    terms = objective(x, x, torch.tensor([0, 1, 2, -1]), 0.0)
     reader, encoder = list(objective.adversary.parameters()), list(model.encoder_b.parameters())
     for name, moves, leaves in (("reader_b", reader, encoder), ("adversary", encoder, reader)):
         grads = torch.autograd.grad(terms[name], moves + leaves, retain_graph=True, allow_unused=True)
         assert all(g is not None and g.any() for g in grads[: len(moves)])
         assert all(g is None for g in grads[len(moves) :])
+
+
+def test_noise_grows_from_nothing_over_its_ramp() -> None:
+    config = LossConfig(noise_b=2.0, noise_ramp=0.5)
+    assert [config.noise_at(used) for used in (0.0, 0.25, 0.5, 1.0)] == [0.0, 1.0, 2.0, 2.0]
+    assert LossConfig(noise_b=2.0).noise_at(0.0) == 2.0

@@ -39,3 +39,10 @@ def test_codes_of_a_picture_draw_its_reconstruction(trained: Path, pictures: lis
     a, b = mixer.encode(pictures[:1])
     drawn = mixer.draw(a, b)[0].transpose(1, 2, 0)
     assert np.abs(drawn.astype(int) - np.asarray(mixer.mix(pictures[0], pictures[0]), int)).max() <= 1
+
+
+def test_several_pictures_give_their_mean_code_a(trained: Path, pictures: list[Path]) -> None:
+    mixer = Mixer.load(trained)
+    a, b = mixer.encode(pictures[:2])
+    wanted = mixer.draw(a.mean(axis=0, keepdims=True), b[:1])[0].transpose(1, 2, 0)
+    assert np.abs(np.asarray(mixer.mix(a=pictures[:2], b=pictures[0]), int) - wanted).max() <= 1

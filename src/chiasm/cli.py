@@ -43,6 +43,7 @@ def _parser(argv: Sequence[str]) -> ArgumentParser:
     commands = parser.add_subcommands(dest="command")
     commands.add_subcommand("fit", _fit_parser(argv), help="train a model on pictures")
     commands.add_subcommand("mix", _mix_parser(), help="put the A of one picture together with the B of another")
+    commands.add_subcommand("evaluate", _evaluate_parser(), help="how well a model swaps, and whether it cheats")
     commands.add_subcommand("info", _info_parser(), help="what a trained model is")
     commands.add_subcommand("data", _data_parser(), help="what a collection of pictures holds")
     return parser
@@ -113,7 +114,7 @@ def _mix_parser() -> ArgumentParser:
     parser = ArgumentParser(description="Put the A of one picture together with the B of another.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
     parser.add_argument(
-        "pictures", type=Path, nargs="*", metavar="A.jpg B.jpg", help="A from the first, B from the second"
+        "pictures", type=Path, nargs="*", metavar="A.jpg B.jpg", help="B from the last, A from the others"
     )
     parser.add_argument("--a", type=Path, nargs="+", default=[], help="pictures for the rows of a whole matrix")
     parser.add_argument("--b", type=Path, nargs="+", default=[], help="pictures for its columns")
@@ -123,15 +124,57 @@ def _mix_parser() -> ArgumentParser:
 
 def _mix(options: Namespace) -> None:
     pictures = options.pictures
-    if (len(pictures) != 2) == (not options.a or not options.b):
+    if (len(pictures) < 2) == (not options.a or not options.b):
         raise ConfigError("mix: give two pictures (A.jpg B.jpg), or --a A1.jpg A2.jpg ... --b B1.jpg B2.jpg ...")
     from chiasm.mixing import Mixer
 
     mixer = Mixer.load(options.model)
-    mixed = mixer.mix(*pictures) if pictures else mixer.sheet(options.a, options.b)
+    mixed = mixer.mix(pictures[:-1], pictures[-1]) if pictures else mixer.sheet(options.a, options.b)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     mixed.save(options.output)
     print(options.output)
+
+
+def _evaluate_parser() -> ArgumentParser:
+    parser = ArgumentParser(description="Measure how well a model swaps, what its codes leak, whether it cheats.")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
+    parser.add_argument(
+        "source",
+        nargs="?",
+        metavar="DATA",
+        help="as for fit, instead of the run's pictures; which of these a model has seen is known for its own run only",
+    )
+    parser.add_argument("--part", choices=["test", "val"], default="test", help="val to choose, test to report")
+    parser.add_argument("--num", type=int, default=1000, help="number of mixes")
+    parser.add_argument("--seed", type=int, default=0, help="of all draws, probes and classifiers")
+    parser.add_argument("-o", "--output", type=Path | None, default=None, help="instead of MODEL/results.json")
+    return parser
+
+
+def _evaluate(options: Namespace) -> None:
+    if options.num < 1:
+        raise ConfigError(f"--num: got {options.num}; give a positive number of mixes.")
+    from chiasm.checkpoint import load_model
+    from chiasm.data import load_split, make_split, open_data
+    from chiasm.evaluation.evaluate import evaluate, save_results
+    from chiasm.evaluation.table import table
+    from chiasm.training.run import RunFolder
+
+    model = load_model(options.model)
+    folder = next((p for p in (options.model, options.model.parent) if (p / "config.yaml").is_file()), None)
+    run, config = RunFolder.open(folder) if folder is not None else (None, Config())
+    if run is None and options.source is None:
+        raise ConfigError(f"{options.model} lies in no run, so that its pictures are not known; give DATA too.")
+    data = config.data if options.source is None else dataclasses.replace(config.data, source=options.source)
+    images = open_data(data, model.config.side_px)
+    split = load_split(run.split, images) if run is not None and data == config.data else make_split(images, data)
+    noise_b = config.loss.noise_b if run is not None else 0.0
+    results = evaluate(model, images, split, seed=options.seed, num=options.num, noise_b=noise_b, part=options.part)
+    results["about"] |= {"model": str(options.model), "data": to_dict(data)}
+    path = options.output or (options.model if run is None else run.path) / "results.json"
+    save_results(results, path)
+    print(table(results))
+    print(f"\nresults: {path}")
 
 
 def _info_parser() -> ArgumentParser:
@@ -165,7 +208,13 @@ def _data(options: Namespace) -> None:
     print(f"contact sheet: {options.output}")
 
 
-COMMANDS: dict[str, Callable[[Namespace], None]] = {"fit": _fit, "mix": _mix, "info": _info, "data": _data}
+COMMANDS: dict[str, Callable[[Namespace], None]] = {
+    "fit": _fit,
+    "mix": _mix,
+    "evaluate": _evaluate,
+    "info": _info,
+    "data": _data,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -146,6 +146,8 @@ class LossConfig:
     """The fraction of a picture's pixels that counts as worst."""
     noise_b: float = 1.0
     """Standard deviation of the noise that is added to code B in training."""
+    noise_ramp: float = 0.0
+    """Fraction of the training over which that noise grows from nothing."""
     decay_b: float = 1e-3
     """Weight of the squared code B."""
     weight_adversary: float = 0.0
@@ -161,6 +163,7 @@ class LossConfig:
             self.worst_fraction,
             "give a fraction in (0, 1]",
         )
+        _require(self.noise_ramp <= 1, "loss.noise_ramp", self.noise_ramp, "give a fraction in [0, 1]")
         _require(self.cross_start < 1, "loss.cross_start", self.cross_start, "give a fraction in [0, 1)")
         _require(
             max(self.weight_rec, self.weight_swap, self.weight_direct) > 0,
@@ -178,6 +181,10 @@ class LossConfig:
     def cycle_b(self) -> float:
         """The weight of eq. 3."""
         return self.gamma if self.gamma_b is None else self.gamma_b
+
+    def noise_at(self, used: float) -> float:
+        """The noise on code B when a fraction of the training is over."""
+        return self.noise_b * (min(1.0, used / self.noise_ramp) if self.noise_ramp > 0 else 1.0)
 
     @property
     def crosses(self) -> bool:

@@ -128,25 +128,24 @@ class Objective(nn.Module):
         if config.weight_adversary > 0:
             self.adversary = CodeReader(model.config.code_b, num_classes)
 
-    def forward(
-        self, x: Images, x_partner: Images | None, classes: Classes | None, crossing: bool
-    ) -> dict[str, Scalar]:
+    def forward(self, x: Images, x_partner: Images | None, classes: Classes | None, used: float) -> dict[str, Scalar]:
         """The weighted terms, by name; their sum is the loss.
 
         Args:
             x: [x1; x2], an even number of pictures in [-1, 1].
             x_partner: for each picture another one of its class, needed by the swap term alone.
             classes: of the pictures, -1 for unlabelled ones; needed by the adversary alone.
-            crossing: whether the crossing terms are due (they may start late).
+            used: the fraction of the training that is over, by which noise and crossing may start late.
         """
         config, model = self.config, self.model
+        crossing = config.crosses and used >= config.cross_start
         terms: dict[str, Scalar] = {}
         a, a_partner = self._codes_a(x, x_partner, needs_own=config.weight_direct > 0 or crossing)
         b = model.encoder_b(x)
         if config.decay_b > 0:
             terms["decay_b"] = config.decay_b * code_decay(b)
         if self.training and config.noise_b > 0:
-            b = b + config.noise_b * torch.randn_like(b)
+            b = b + config.noise_at(used) * torch.randn_like(b)
         if config.weight_adversary > 0 and classes is not None:
             terms |= self._adversary_terms(b, classes)
         if a_partner is not None:

@@ -40,14 +40,18 @@ class Mixer:
         """
         return cls(load_model(Path(path)), device)
 
-    def mix(self, a: Picture, b: Picture) -> Image.Image:
+    def mix(self, a: Picture | list[Picture], b: Picture) -> Image.Image:
         """One picture that shows what `a` shows, in the manner of `b`.
 
         Args:
-            a: gives code A; a path, a PIL picture, or a uint8 array [height, width, 3].
+            a: gives code A; a path, a PIL picture, or a uint8 array [height, width, 3]. Of several pictures of
+                the same class the mean code is taken, which is steadier.
             b: gives code B, likewise.
         """
-        return self.matrix([a], [b])[0][0]
+        several = a if isinstance(a, list) else [a]
+        code_a = self.encode(several)[0].mean(axis=0, keepdims=True)
+        code_b = self.encode([b])[1]
+        return Image.fromarray(self.draw(code_a, code_b)[0].transpose(1, 2, 0))
 
     def matrix(self, a: Sequence[Picture], b: Sequence[Picture]) -> list[list[Image.Image]]:
         """Every A (rows) with every B (columns)."""

@@ -195,7 +195,6 @@ class _Training:
 
     def training_step(self, batch: LoadedBatch, used: float) -> dict[str, torch.Tensor]:
         """One optimiser step, a function of the weights, the batch and (seed, step, rank) alone."""
-        loss = self.config.loss
         torch.manual_seed(_seed(self.config.train.seed, self.step, self.fabric.global_rank))
         for group in self.optimizer.param_groups:
             group["lr"] = step_size(self.config.train, used)
@@ -204,7 +203,7 @@ class _Training:
         if batch.x_partner is not None:
             partners = to_unit(self.fabric.to_device(torch.from_numpy(batch.x_partner)))
         classes = self.fabric.to_device(torch.from_numpy(self.images.classes[batch.index]))
-        terms = self.wrapped(x, partners, classes, loss.crosses and used >= loss.cross_start)
+        terms = self.wrapped(x, partners, classes, used)
         self.optimizer.zero_grad()
         self.fabric.backward(sum(terms.values()))
         self.optimizer.step()

@@ -42,7 +42,7 @@ class Validation:
         """The training's terms and the swap error, without noise and with frozen statistics."""
         x = self._load(self.batch.index, device)
         partners = self._load(self.batch.partner, device) if self.images.has_classes else None
-        terms = objective(x, partners, None, objective.config.crosses)
+        terms = objective(x, partners, None, 1.0)
         values = {f"val/{name}": float(value) for name, value in terms.items()}
         values["val/loss"] = sum(values.values())
         errors = swap_errors(objective.model, self.images, self.triplets)
