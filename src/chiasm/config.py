@@ -65,6 +65,10 @@ class DataConfig:
     """Fraction of the classes kept from training altogether, likewise; none when there are fewer than 10."""
     split_seed: int = 0
     """Seed of the split, apart from the training seed so that runs stay comparable."""
+    supervision: Literal["class", "partial", "pairs", "none"] = "class"
+    """Labels that training sees: all, of some pictures, that some pairs share their class, or none."""
+    labelled: float = 0.1
+    """Fraction of the pictures that 'partial' or 'pairs' shows labels of."""
     avatars: AvatarsConfig = field(default_factory=AvatarsConfig)
 
     def __post_init__(self) -> None:
@@ -76,6 +80,7 @@ class DataConfig:
             self.held_out_classes,
             "give a fraction in [0, 0.5]",
         )
+        _require(0 < self.labelled <= 1, "data.labelled", self.labelled, "give a fraction in (0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)

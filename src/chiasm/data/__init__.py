@@ -6,6 +6,7 @@ from chiasm.data.image_set import UNLABELLED, DataError, ImageSet
 from chiasm.data.open import open_data
 from chiasm.data.pairs import Batches, LoadedBatch
 from chiasm.data.splits import Split, load_split, make_split, save_split
+from chiasm.data.supervision import supervise
 
 __all__ = [
     "UNLABELLED",
@@ -22,4 +23,5 @@ __all__ = [
     "open_data",
     "read_picture",
     "save_split",
+    "supervise",
 ]

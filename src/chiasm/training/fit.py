@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from chiasm.checkpoint import flatten_optimizer, load_state, restore_optimizer, save_model, save_state
 from chiasm.config import Config, ConfigError
-from chiasm.data import Batches, ImageSet, LoadedBatch, Split, load_split, make_split, open_data, save_split
+from chiasm.data import Batches, ImageSet, LoadedBatch, Split, load_split, make_split, open_data, save_split, supervise
 from chiasm.evaluation.inference import to_unit
 from chiasm.losses import Objective
 from chiasm.networks import CrossModel
@@ -143,15 +143,16 @@ class _Training:
         resume: bool,
     ) -> None:
         train = config.train
+        shown = supervise(images, config.data)
         self.fabric, self.config, self.run, self.progress = fabric, config, run, progress
-        self.batches = Batches(images, split.train, train.batch_size, train.seed, fabric.global_rank, fabric.world_size)
-        self.images = images
+        self.batches = Batches(shown, split.train, train.batch_size, train.seed, fabric.global_rank, fabric.world_size)
+        self.classes = shown.classes
         self.uses_partners = config.loss.weight_swap > 0
         self.budget = Budget.of(train, self.batches.steps_per_epoch)
         self.validation = Validation(images, split, train.num_val_pairs, train.seed)
         torch.manual_seed(train.seed)
         self.objective = Objective(
-            CrossModel(config.model), config.loss, num_classes=len(images.class_names), slice_size=train.slice_size
+            CrossModel(config.model), config.loss, num_classes=len(shown.class_names), slice_size=train.slice_size
         )
         optimizer = torch.optim.Adam(self.objective.parameters(), lr=train.lr, betas=train.betas, fused=True)
         self.step, self.elapsed_s = 0, 0.0
@@ -202,7 +203,7 @@ class _Training:
         partners = None
         if batch.x_partner is not None:
             partners = to_unit(self.fabric.to_device(torch.from_numpy(batch.x_partner)))
-        classes = self.fabric.to_device(torch.from_numpy(self.images.classes[batch.index]))
+        classes = self.fabric.to_device(torch.from_numpy(self.classes[batch.index]))
         terms = self.wrapped(x, partners, classes, used)
         self.optimizer.zero_grad()
         self.fabric.backward(sum(terms.values()))
