@@ -18,8 +18,8 @@ def peak_of_batch(form: str, batch: int) -> None:
     import torch
 
     sys.path.insert(0, str(HERE.parents[1]))
-    from chiasm.losses import Objective
     from chiasm.networks import CrossModel
+    from chiasm.objective import Objective
     from chiasm.presets import PRESETS
     from tests.plain import PlainModel
 
@@ -31,7 +31,7 @@ def peak_of_batch(form: str, batch: int) -> None:
     optimizer = torch.optim.Adam(objective.parameters(), fused=True)
     x = torch.rand(batch, 3, 128, 128) * 2 - 1
     for _ in range(2):
-        terms = objective(x, None, None, True)
+        terms = objective(x, None, None, 1.0).terms
         optimizer.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()

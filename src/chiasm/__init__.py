@@ -33,7 +33,7 @@ def fit(data: str | Path = "avatars", *, preset: str = "compact", **options: Any
     from chiasm.presets import from_preset
     from chiasm.training.fit import fit as fit_config
 
-    sections: dict[str, dict[str, Any]] = {key: options.pop(key, {}) for key in ("model", "loss", "train")}
+    sections: dict[str, dict[str, Any]] = {key: options.pop(key, {}) for key in ("model", "loss", "gan", "train")}
     sections["data"] = {"source": str(data)}
     return fit_config(from_preset(preset, sections), **options)
 

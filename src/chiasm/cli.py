@@ -11,10 +11,10 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
-from chiasm.config import Config, ConfigError, DataConfig, LossConfig, ModelConfig, TrainConfig, to_dict
+from chiasm.config import Config, ConfigError, DataConfig, GanConfig, LossConfig, ModelConfig, TrainConfig, to_dict
 from chiasm.presets import PRESETS
 
-SECTIONS = {"data": DataConfig, "model": ModelConfig, "loss": LossConfig, "train": TrainConfig}
+SECTIONS = {"data": DataConfig, "model": ModelConfig, "loss": LossConfig, "gan": GanConfig, "train": TrainConfig}
 BUDGETS = ("epochs", "steps", "max_minutes")
 
 

@@ -198,6 +198,42 @@ class LossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GanConfig:
+    """The GAN loss on mixed pictures; a weight of 0 switches it off."""
+
+    weight: float = 0.0
+    """Weight of the generator's term."""
+    kind: Literal["hinge", "lsgan"] = "hinge"
+    """Which loss."""
+    head_start: float = 0.0
+    """Fraction of the training after which the generator's term begins; the discriminator learns from the start."""
+    ramp: float = 0.0
+    """Fraction of the training over which the weight then grows from nothing."""
+    r1: float = 0.0
+    """Weight of the gradient penalty on real pictures."""
+    conditional: bool = True
+    """Whether the discriminator is told the class that a picture shall show, where classes are known."""
+    widths: tuple[int, ...] = (32, 64, 128)
+    """Channels of the discriminator's stride-2 convolutions."""
+    lr: float = 2e-4
+    """Adam's step size for the discriminator."""
+
+    def __post_init__(self) -> None:
+        for key in ("weight", "r1"):
+            _require(getattr(self, key) >= 0, f"gan.{key}", getattr(self, key), "give a number >= 0")
+        for key in ("head_start", "ramp"):
+            _require(0 <= getattr(self, key) <= 1, f"gan.{key}", getattr(self, key), "give a fraction in [0, 1]")
+        _require(len(self.widths) > 0 and min(self.widths) >= 1, "gan.widths", self.widths, "give positive numbers")
+        _require(self.lr > 0, "gan.lr", self.lr, "give a positive number")
+
+    def weight_at(self, used: float) -> float:
+        """The weight when a fraction of the training is over: 0 in the head start, then constant or a ramp."""
+        if used < self.head_start:
+            return 0.0
+        return self.weight * (min(1.0, (used - self.head_start) / self.ramp) if self.ramp > 0 else 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """The loop: budgets, optimiser, hardware, logging."""
 
@@ -262,6 +298,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    gan: GanConfig = field(default_factory=GanConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(max_minutes=10.0))
 
 

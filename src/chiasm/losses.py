@@ -1,4 +1,4 @@
-"""One function for each equation, then the weighted sum.
+"""One function for each equation; chiasm.objective weighs and sums them.
 
 Every term is a mean over batch and elements. Terms over a pair are sums over its two pictures: since the two
 halves of a batch are averaged together here, such a term carries the factor 2.
@@ -8,20 +8,17 @@ import math
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 from torch.nn import functional as F
 
-from chiasm.config import LossConfig
-from chiasm.cross import Codes, Images, disassemble, draw, mix, reassemble, swap_halves
+from chiasm.cross import Images
 from chiasm.data import UNLABELLED
-from chiasm.networks import CrossModel
-from chiasm.networks.reader import CodeReader
 
 Scalar = Float[Tensor, ""]
 Code = Float[Tensor, "n code"]
 Logits = Float[Tensor, "n classes"]
 Classes = Int[Tensor, "n"]
+Patches = Float[Tensor, "n 1 h w"]
 
 PICTURES_IN_A_PAIR = 2
 
@@ -110,83 +107,37 @@ def confusion_loss(logits: Logits) -> Scalar:
     return -F.log_softmax(logits, dim=1).mean() - math.log(logits.shape[1])
 
 
-class Objective(nn.Module):
-    """The weighted sum of all terms on one batch; the one module whose forward pass trains the model.
+def discriminator_loss(kind: str, on_real: Patches, on_mixed: Patches) -> Scalar:
+    """What the discriminator minimises: tell real pictures from mixed ones.
 
     Args:
-        model: the networks.
-        config: the weight of every term; a term of weight 0 is not computed.
-        num_classes: classes that the adversary tells apart; needed only where it has a weight.
-        slice_size: pictures to draw at a time, see cross.draw.
+        kind: "hinge" or "lsgan".
+        on_real: its logits for real pictures.
+        on_mixed: its logits for mixed ones.
+
+    Source: Lim & Ye 2017 (hinge); Mao et al. 2017, eq. 9 (lsgan).
     """
+    if kind == "hinge":
+        return F.relu(1 - on_real).mean() + F.relu(1 + on_mixed).mean()
+    return 0.5 * ((on_real - 1).square().mean() + on_mixed.square().mean())
 
-    def __init__(self, model: CrossModel, config: LossConfig, num_classes: int = 0, slice_size: int = 0) -> None:
-        super().__init__()
-        self.slice_size = slice_size
-        self.model = model
-        self.config = config
-        if config.weight_adversary > 0:
-            self.adversary = CodeReader(model.config.code_b, num_classes)
 
-    def forward(self, x: Images, x_partner: Images | None, classes: Classes | None, used: float) -> dict[str, Scalar]:
-        """The weighted terms, by name; their sum is the loss.
+def realism_loss(kind: str, on_mixed: Patches) -> Scalar:
+    """What the generator minimises: mixed pictures that the discriminator takes for real.
 
-        Args:
-            x: [x1; x2], an even number of pictures in [-1, 1].
-            x_partner: for each picture another one of its class, needed by the swap term alone.
-            classes: of the pictures, -1 for unlabelled ones; needed by the adversary alone.
-            used: the fraction of the training that is over, by which noise and crossing may start late.
-        """
-        config, model = self.config, self.model
-        crossing = config.crosses and used >= config.cross_start
-        terms: dict[str, Scalar] = {}
-        a, a_partner = self._codes_a(x, x_partner, needs_own=config.weight_direct > 0 or crossing)
-        b = model.encoder_b(x)
-        if config.decay_b > 0:
-            terms["decay_b"] = config.decay_b * code_decay(b)
-        if self.training and config.noise_b > 0:
-            b = b + config.noise_at(used) * torch.randn_like(b)
-        if config.weight_adversary > 0 and classes is not None:
-            terms |= self._adversary_terms(b, classes)
-        if a_partner is not None:
-            terms["swap"] = config.weight_swap * self._picture_loss(x, Codes(a_partner, b))
-        if config.weight_direct > 0:
-            terms["direct"] = config.weight_direct * self._picture_loss(x, Codes(a, b))
-        if crossing:
-            terms |= self._crossing_terms(x, Codes(a, b))
-        return terms
+    Source: as of discriminator_loss.
+    """
+    return -on_mixed.mean() if kind == "hinge" else 0.5 * (on_mixed - 1).square().mean()
 
-    def _codes_a(self, x: Images, x_partner: Images | None, needs_own: bool) -> tuple[Tensor, Tensor | None]:
-        """Code A of the pictures and of their partners, read in one pass; what is not needed is not read."""
-        encoder_a = self.model.encoder_a
-        if x_partner is None or self.config.weight_swap == 0:
-            return encoder_a(x), None
-        if not needs_own:
-            return x.new_empty(0), encoder_a(x_partner)
-        own, partner = encoder_a(torch.cat([x, x_partner])).chunk(2)
-        return own, partner
 
-    def _picture_loss(self, x: Images, codes: Codes) -> Scalar:
-        x_drawn = draw(self.model, codes, self.slice_size)
-        return picture_loss(x, x_drawn, self.config.weight_worst, self.config.worst_fraction)
+def r1_penalty(on_real: Patches, x: Images) -> Scalar:
+    """Half the squared gradient of the discriminator at real pictures, mean over the batch.
 
-    def _adversary_terms(self, b: Code, classes: Classes) -> dict[str, Scalar]:
-        """The adversary learns to read the class from code B as it is; the encoder learns to leave it no clue."""
-        frozen = {name: p.detach() for name, p in self.adversary.named_parameters()}
-        return {
-            "reader_b": reader_loss(self.adversary(b.detach()), classes),
-            "adversary": self.config.weight_adversary * confusion_loss(functional_call(self.adversary, frozen, (b,))),
-        }
+    Args:
+        on_real: the logits of x.
+        x: real pictures that require a gradient.
 
-    def _crossing_terms(self, x: Images, codes: Codes) -> dict[str, Scalar]:
-        """Eq. 1 to 3: mix, take apart, mix again."""
-        config = self.config
-        terms: dict[str, Scalar] = {}
-        codes_of_mix = disassemble(self.model, mix(self.model, codes, self.slice_size))
-        if config.weight_rec > 0:
-            terms["rec"] = config.weight_rec * home_loss(x, reassemble(self.model, codes_of_mix, self.slice_size))
-        if config.cycle_a > 0:
-            terms["cycle_a"] = config.cycle_a * code_cycle_loss(codes.a, codes_of_mix.a)
-        if config.cycle_b > 0:
-            terms["cycle_b"] = config.cycle_b * code_cycle_loss(codes.b, swap_halves(codes_of_mix.b))
-        return terms
+    Source: Mescheder et al. 2018, eq. 9.
+    """
+    (gradient,) = torch.autograd.grad(on_real.mean(dim=(1, 2, 3)).sum(), x, create_graph=True)
+    return 0.5 * gradient.square().sum(dim=(1, 2, 3)).mean()

@@ -72,7 +72,7 @@ def from_preset(name: str, changes: dict[str, dict[str, Any]] | None = None) -> 
 
     Args:
         name: of the preset.
-        changes: for each section (data, model, loss, train) the keys to change.
+        changes: for each section (data, model, loss, gan, train) the keys to change.
 
     Raises:
         ConfigError: for an unknown preset, section or key.

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from chiasm.checkpoint import load_model
-from chiasm.config import Config, ConfigError, LossConfig
+from chiasm.config import Config, ConfigError, GanConfig, LossConfig
 from chiasm.presets import PRESETS, from_preset
 from chiasm.training import fit
 from chiasm.training.budget import Budget, step_size
@@ -91,8 +91,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Co
     assert not torch.equal(first["generator.rgb.weight"], other["generator.rgb.weight"])
 
 
-def test_resuming_goes_on_as_if_never_stopped(config: Config, tmp_path: Path) -> None:
-    config = with_train(config, cosine=False)
+@pytest.mark.parametrize("gan", [GanConfig(), GanConfig(weight=0.1, r1=1.0, widths=(4,))])
+def test_resuming_goes_on_as_if_never_stopped(gan: GanConfig, config: Config, tmp_path: Path) -> None:
+    config = dataclasses.replace(with_train(config, cosine=False), gan=gan)
     whole = fit(with_train(config, steps=4), runs=tmp_path, progress=False)
     half = fit(with_train(config, steps=2), name="half", runs=tmp_path, progress=False)
     resumed = fit(with_train(config, steps=4), resume=half.run, progress=False)
@@ -184,9 +185,9 @@ def test_budget_ends_with_the_first_limit(config: Config) -> None:
 
 
 def test_cosine_ends_at_zero_with_the_budget(config: Config) -> None:
-    assert step_size(config.train, 0.0) == config.train.lr
-    assert step_size(config.train, 0.5) == pytest.approx(config.train.lr / 2)
-    assert step_size(config.train, 1.0) == pytest.approx(0)
+    assert step_size(config.train, 1e-3, 0.0) == 1e-3
+    assert step_size(config.train, 1e-3, 0.5) == pytest.approx(5e-4)
+    assert step_size(config.train, 1e-3, 1.0) == pytest.approx(0)
 
 
 def test_matrix_shows_different_classes_and_contents(avatars) -> None:

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from chiasm.cross import Codes, disassemble
+from chiasm.cross import Codes
 from chiasm.evaluation.inference import BATCH, draw, encode, to_bytes, to_unit
 from chiasm.evaluation.references import Pictures
 from chiasm.evaluation.swap import l1
@@ -102,8 +102,8 @@ def _hidden_signal(model: CrossModel, x1: Drawn, codes_1: Codes, codes_2: Codes)
     x_a1b2, x_a2b1 = draw(model, codes_1.a, codes_2.b), draw(model, codes_2.a, codes_1.b)
 
     def come_home(disturb: Callable[[Drawn], Drawn]) -> Distances:
-        a_of_a1b2 = read_codes(model, disturb(x_a1b2)).a
-        b_of_a2b1 = read_codes(model, disturb(x_a2b1)).b
+        a_of_a1b2 = read(model.encoder_a, disturb(x_a1b2))
+        b_of_a2b1 = read(model.encoder_b, disturb(x_a2b1))
         return l1(draw(model, a_of_a1b2, b_of_a2b1), x1)
 
     home = come_home(lambda x: x)
@@ -113,11 +113,10 @@ def _hidden_signal(model: CrossModel, x1: Drawn, codes_1: Codes, codes_2: Codes)
 
 
 @torch.inference_mode()
-def read_codes(model: CrossModel, x: Drawn) -> Codes:
-    """Codes A and B of drawn pictures, as they are: neither clipped nor rounded."""
-    device = next(model.parameters()).device
-    codes = [disassemble(model, part.to(device)) for part in x.split(BATCH)]
-    return Codes(torch.cat([c.a.cpu() for c in codes]), torch.cat([c.b.cpu() for c in codes]))
+def read(encoder: nn.Module, x: Drawn) -> Tensor:
+    """A code of drawn pictures as they are, neither clipped nor rounded: on the CPU, [n, code]."""
+    device = next(encoder.parameters()).device
+    return torch.cat([encoder(part.to(device)).cpu() for part in x.split(BATCH)])
 
 
 def add_noise(x: Drawn) -> Drawn:

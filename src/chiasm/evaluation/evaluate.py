@@ -51,13 +51,14 @@ def evaluate(
         and `n`; under NOT_MEASURED for each missing result the reason; and how all this was measured.
     """
     started = time.perf_counter()
-    parts = find_parts(images, split, part, seed)
+    parts = find_parts(images, split, part)
     with tqdm(total=2 + len(parts) * len(TOPICS), disable=not progress, leave=False, unit="part") as bar:
         bar.set_description("mean picture")
         mean = mean_picture(images, split.train, seed)
         bar.update()
         bar.set_description("classifiers of real pictures")
-        bench = Bench(model, images, mean, fit_classifier(images, split.train, seed), split.train, noise_b, num, seed)
+        net = fit_classifier(images, split.train, seed)
+        bench = Bench(model, images, split.train, mean, net, noise_b, num, seed)
         bar.update()
         answers = {p.name: _measure(bench, p, bar) for p in parts}
     reasons: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from chiasm.data import UNLABELLED
 from chiasm.evaluation.bootstrap import Groups, interval
-from chiasm.evaluation.heads import Plan, fit_heads, predict
+from chiasm.evaluation.heads import Plan, Prepare, fit_heads, predict
 
 Labels = NDArray[np.int64]
 Kind = Literal["linear", "mlp"]
@@ -20,7 +21,8 @@ Kind = Literal["linear", "mlp"]
 HIDDEN = 256
 NOISE_DRAWS = 8
 PIXEL_SIDE = 16
-SMALLEST_VARIANCE = 1e-4
+SMALLEST_VARIANCE = 1e-3
+"""As a share of the largest: directions with less are not blown up, which would let a probe learn mere noise."""
 PLANS: dict[Kind, Plan] = {
     "linear": Plan(lr=1e-2),
     "mlp": Plan(lr=2e-3, decay=1e-3),
@@ -40,25 +42,40 @@ class Probe(nn.Module):
         return [self.layers(x)]
 
 
-def probe(
-    fit: Tensor, fit_labels: Labels, test: Tensor, test_labels: Labels, *, kind: Kind, noise: float, seed: int
-) -> NDArray[np.float64]:
-    """How often a probe reads each test label right.
+@dataclass(frozen=True)
+class FittedProbe:
+    """A probe that has learned one factor from one kind of code.
+
+    Attributes:
+        net: its layers.
+        values: [k] the factor's values that its outputs stand for.
+        prepare: adds the noise and whitens.
+        num_draws: noise draws to average over when it is tested.
+    """
+
+    net: Probe
+    values: Labels
+    prepare: Prepare
+    num_draws: int
+
+    def right(self, codes: Tensor, labels: Labels, seed: int = 0) -> NDArray[np.float64]:
+        """[m] how often each label is read right, in [0, 1]."""
+        reads = (predict(self.net, codes, self.prepare, seed + 1 + draw)[:, 0] for draw in range(self.num_draws))
+        return np.mean([self.values[read] == labels for read in reads], axis=0)
+
+
+def fit_probe(codes: Tensor, labels: Labels, *, kind: Kind, noise: float = 0.0, seed: int = 0) -> FittedProbe:
+    """Fit a probe, with early stopping on a validation split of its own.
 
     Args:
-        fit: [n, width] codes to learn from; the probe's own validation split is taken from these.
-        fit_labels: [n] >= 0.
-        test: [m, width] codes of other pictures.
-        test_labels: [m].
-        kind: a logistic regression or an MLP with one hidden layer of HIDDEN units.
-        noise: standard deviation of the noise that every code gets, fresh in every batch of the fit.
+        codes: [n, width] codes to learn from.
+        labels: [n] >= 0.
+        kind: a logistic regression, or an MLP with one hidden layer of HIDDEN units.
+        noise: standard deviation of the noise that every code gets, fresh in every batch.
         seed: of the start, the split and the noise.
-
-    Returns:
-        [m] in [0, 1]: right or wrong, averaged over NOISE_DRAWS draws where there is noise.
     """
-    values, dense = np.unique(fit_labels, return_inverse=True)
-    mean, whiten = _whitening(fit, noise)
+    values, dense = np.unique(labels, return_inverse=True)
+    mean, whiten = _whitening(codes, noise)
 
     def prepare(x: Tensor, training: bool, randomness: torch.Generator) -> Tensor:
         noisy = x + noise * torch.randn(x.shape, generator=randomness) if noise else x
@@ -66,11 +83,9 @@ def probe(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = Probe(kind, fit.shape[1], len(values))
-    fit_heads(net, fit, torch.from_numpy(dense.reshape(-1, 1)), prepare, PLANS[kind], seed)
-    draws = NOISE_DRAWS if noise else 1
-    right = [values[predict(net, test, prepare, seed + 1 + i)[:, 0]] == test_labels for i in range(draws)]
-    return np.mean(right, axis=0)
+        net = Probe(kind, codes.shape[1], len(values))
+    fit_heads(net, codes, torch.from_numpy(dense.reshape(-1, 1)), prepare, PLANS[kind], seed)
+    return FittedProbe(net, values, prepare, NOISE_DRAWS if noise else 1)
 
 
 def _whitening(codes: Tensor, noise: float) -> tuple[Tensor, Tensor]:
@@ -90,49 +105,66 @@ def pixels(pictures: NDArray[np.uint8]) -> Tensor:
     return torch.cat(small).flatten(1)
 
 
-def leakage(
-    fit: dict[str, tuple[Tensor, float]],
-    fit_labels: Labels,
-    test: dict[str, Tensor],
-    test_labels: Labels,
-    groups: Groups,
-    seed: int = 0,
-) -> dict[str, object] | str:
-    """One factor read from every input, by both kinds of probe.
+@dataclass(frozen=True)
+class FactorProbes:
+    """All probes of one factor, by input and kind, and what they learned from."""
+
+    probes: dict[str, dict[Kind, FittedProbe]]
+    values: Labels
+    commonest: int
+    num_fit: int
+
+
+def fit_factor(codes: dict[str, Tensor], noises: dict[str, float], labels: Labels, seed: int = 0) -> FactorProbes | str:
+    """Fit both kinds of probe on every input for one factor.
 
     Args:
-        fit: for each input (`a`, `b`, `b_used`, `pixels`) the codes to learn from and the noise they get.
-        fit_labels: [n] the factor's values, UNLABELLED where unknown.
-        test: the same inputs of other pictures.
-        test_labels: [m] likewise; pictures whose value was not learned are left out.
-        groups: [m] class of each test picture, for the intervals.
+        codes: for each input (`a`, `b`, ...) the codes to learn from, [n, width].
+        noises: the noise that an input gets; 0 where not given.
+        labels: [n] the factor's values, UNLABELLED where unknown.
         seed: of everything.
 
     Returns:
-        `chance`, `majority`, `num_fit`, and for each input `linear` and `mlp` accuracy with interval;
-        or the reason why the factor cannot be probed.
+        The probes, or the reason why the factor cannot be probed.
     """
-    known = fit_labels != UNLABELLED
-    values, counts = np.unique(fit_labels[known], return_counts=True)
-    usable = np.isin(test_labels, values) & (test_labels != UNLABELLED)
+    known = np.flatnonzero(labels != UNLABELLED)
+    values, counts = np.unique(labels[known], return_counts=True)
     if len(values) < 2:
-        return "fewer than two values to tell apart in the pictures that a probe could learn from"
-    if not usable.any():
-        return "no held-out picture has a value that a probe could learn"
-    right = test_labels[usable]
-    results: dict[str, object] = {
-        "chance": 1 / len(np.unique(right)),
-        "majority": float(np.mean(right == values[counts.argmax()])),
-        "num_fit": int(known.sum()),
+        return "fewer than two values to tell apart among the pictures that a probe could learn from"
+    rows, wanted = torch.from_numpy(known), labels[known]
+    probes = {
+        name: {kind: fit_probe(x[rows], wanted, kind=kind, noise=noises.get(name, 0.0), seed=seed) for kind in PLANS}
+        for name, x in codes.items()
     }
-    rows, test_rows = torch.from_numpy(known), torch.from_numpy(usable)
-    for name, (codes, noise) in fit.items():
-        results[name] = {
-            kind: interval(
-                probe(codes[rows], fit_labels[known], test[name][test_rows], right, kind=kind, noise=noise, seed=seed),
-                groups[usable],
-                seed=seed,
-            )
-            for kind in PLANS
-        }
+    return FactorProbes(probes, values, int(values[counts.argmax()]), len(known))
+
+
+def read_factor(
+    probes: FactorProbes, codes: dict[str, Tensor], labels: Labels, groups: Groups, seed: int = 0
+) -> dict[str, object] | str:
+    """How well one factor can be read from the codes of other pictures.
+
+    Args:
+        probes: of the factor.
+        codes: the inputs that the probes were fitted on, of other pictures, [m, width].
+        labels: [m] the factor's values; pictures whose value was not learned are left out.
+        groups: [m] class of each picture, for the intervals.
+        seed: of the noise and the bootstrap.
+
+    Returns:
+        `chance` (1 / values present), `majority` (rate of the commonest learned value), `num_fit`, and for each input
+        `linear` and `mlp`, accuracy with interval; or the reason why there are none.
+    """
+    usable = np.flatnonzero(np.isin(labels, probes.values))
+    if len(usable) == 0:
+        return "no held-out picture has a value that a probe could learn"
+    wanted, rows = labels[usable], torch.from_numpy(usable)
+    results: dict[str, object] = {
+        "chance": 1 / len(np.unique(wanted)),
+        "majority": float(np.mean(wanted == probes.commonest)),
+        "num_fit": probes.num_fit,
+    }
+    for name, by_kind in probes.probes.items():
+        right = {kind: probe.right(codes[name][rows], wanted, seed) for kind, probe in by_kind.items()}
+        results[name] = {kind: interval(r, groups[usable], seed=seed) for kind, r in right.items()}
     return results

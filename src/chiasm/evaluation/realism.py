@@ -81,10 +81,8 @@ def realism(
         `kid` for each set of drawn pictures and for `real` ones; `fid` and `lpips` of the mixes, or why these cannot be
         measured.
     """
-    scale = features(net, train).std(dim=0).clamp(min=1e-3)
-    known = features(net, real) / scale
-    sets = drawn | {"real": train}
-    kid = {name: kernel_distance(known, features(net, x) / scale, seed) for name, x in sets.items()}
+    known, sets = directions(net, real), drawn | {"real": train}
+    kid = {name: kernel_distance(known, directions(net, x), seed) for name, x in sets.items()}
     fid = missing_weights("torch_fidelity", FID_WEIGHTS)
     lpips = "the true mixes are not known" if truth is None else missing_weights("torchvision", LPIPS_WEIGHTS)
     return {
@@ -92,6 +90,12 @@ def realism(
         "fid": fid or {"mixes": inception_distance(real, drawn["mixes"])},
         "lpips": lpips or {"mixes": perceptual_distance(drawn["mixes"], truth, seed)},
     }
+
+
+def directions(net: Classifier, pictures: Tensor) -> Tensor:
+    """The trunk's features, their mean square brought to 1, so that the kernel is bounded: (cosine + 1) cubed."""
+    found = features(net, pictures)
+    return found / found.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-6)
 
 
 def missing_weights(package: str, file: str) -> str | None:

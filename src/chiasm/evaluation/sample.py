@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from chiasm.data import UNLABELLED, ImageSet, Split
-from chiasm.evaluation.classifiers import Classifier
+from chiasm.evaluation.classifiers import Classifier, factor_labels
 from chiasm.evaluation.inference import draw, encode
+from chiasm.evaluation.probes import FactorProbes, fit_factor, pixels
 from chiasm.evaluation.references import Indices
 from chiasm.evaluation.triplets import Triplets, draw_triplets
 from chiasm.networks import CrossModel
 
 SAMPLES, CLASSES = "held_out_samples", "held_out_classes"
 MAX_PROBE = 10_000
-MAX_PROBE_TEST = 4_000
 
 
 @dataclass(frozen=True)
@@ -31,29 +31,61 @@ class Part:
         name: SAMPLES or CLASSES.
         indices: the pictures.
         pool: pictures that retrieval may choose from.
-        fit: pictures that probes learn from.
-        test: pictures that probes are tested on.
     """
 
     name: str
     indices: Indices
     pool: Indices
-    fit: Indices
-    test: Indices
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What all measurements share."""
+    """What all measurements share.
+
+    Attributes:
+        model: the model to be measured.
+        images: the set.
+        train: the model's training pictures.
+        mean: their mean, on [-1, 1].
+        net: a classifier of real pictures; None where there is nothing to classify.
+        noise_b: standard deviation of the noise on code B in training.
+        num: mixes in each part.
+        seed: of everything.
+    """
 
     model: CrossModel
     images: ImageSet
+    train: Indices
     mean: NDArray[np.float32]
     net: Classifier | None
-    train: Indices
     noise_b: float
     num: int
     seed: int
+    _probes: dict[int, FactorProbes | str] = field(default_factory=dict)
+
+    @property
+    def noises(self) -> dict[str, float]:
+        """The inputs of probes that get noise."""
+        return {"b_used": self.noise_b} if self.noise_b > 0 else {}
+
+    def inputs(self, index: Indices) -> dict[str, Tensor]:
+        """What probes read, [n, width] each: codes A and B, code B to be used with noise, small pictures."""
+        pictures = self.images.gather(index)
+        a, b = encode(self.model, pictures)
+        return {"a": a, "b": b, **dict.fromkeys(self.noises, b), "pixels": pixels(pictures)}
+
+    @cached_property
+    def _fit(self) -> tuple[Indices, dict[str, Tensor]]:
+        fit = np.random.default_rng([self.seed, 29]).permutation(self.train)[:MAX_PROBE]
+        return fit, self.inputs(fit)
+
+    def probes(self, factor: int) -> FactorProbes | str:
+        """Probes of a factor (see factor_labels), fitted on training pictures the first time they are asked for."""
+        if factor not in self._probes:
+            fit, inputs = self._fit
+            labels = factor_labels(self.images)[1][fit, factor]
+            self._probes[factor] = fit_factor(inputs, self.noises, labels, self.seed)
+        return self._probes[factor]
 
 
 @dataclass(frozen=True)
@@ -93,24 +125,13 @@ class Sample:
         return draw(model, a[from_1], b[from_2]), draw(model, a[from_target], b[from_target])
 
 
-def find_parts(images: ImageSet, split: Split, part: Literal["test", "val"], seed: int) -> list[Part]:
+def find_parts(images: ImageSet, split: Split, part: Literal["test", "val"]) -> list[Part]:
     """The held-out pictures, those of classes that training saw apart from those of other classes.
 
     An official split may hold out whole classes in its `test` too, so that the classes decide, not the split.
-    Probes of unseen classes learn from half of each class's pictures and are tested on the other half.
     """
-    held_out = np.concatenate([getattr(split, part), getattr(split, f"{part}_classes")])
+    held_out = np.sort(np.concatenate([getattr(split, part), getattr(split, f"{part}_classes")]))
     labels = images.classes[held_out]
     seen = np.isin(labels, images.classes[split.train]) | (labels == UNLABELLED)
-    rng = np.random.default_rng([seed, 17])
-    parts = []
-    if seen.any():
-        fit = rng.permutation(split.train)[:MAX_PROBE]
-        indices = np.sort(held_out[seen])
-        parts.append(Part(SAMPLES, indices, split.train, fit, rng.permutation(indices)[:MAX_PROBE_TEST]))
-    if not seen.all():
-        indices = rng.permutation(held_out[~seen])
-        indices = indices[np.argsort(images.classes[indices], kind="stable")]
-        fit, test = (rng.permutation(half)[:MAX_PROBE] for half in (indices[::2], indices[1::2]))
-        parts.append(Part(CLASSES, np.sort(indices), np.sort(indices), fit, test))
-    return parts
+    parts = [Part(SAMPLES, held_out[seen], split.train), Part(CLASSES, held_out[~seen], held_out[~seen])]
+    return [p for p in parts if len(p.indices)]

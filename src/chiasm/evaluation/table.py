@@ -18,6 +18,7 @@ METHODS = {
     "mean": "mean picture",
     "retrieval": "retrieval",
 }
+DIGITS = {"l1": 4, "psnr": 1, "ssim": 3}
 INPUTS = {"a": "code A", "b": "code B", "b_used": "code B + noise", "pixels": "pixels"}
 SHOWN = {"mix": "mixes", "ceiling": "real pictures", "copy_x1": "copy x1", "copy_x2": "copy x2"}
 CHEATS = {

@@ -13,12 +13,12 @@ from chiasm.data import UNLABELLED
 from chiasm.evaluation.bootstrap import ratio_interval
 from chiasm.evaluation.cheats import alarms, cheat_ratios, ratio
 from chiasm.evaluation.classifiers import CLASS, ClassMeans, factor_labels, swap_accuracy
-from chiasm.evaluation.inference import encode, to_unit
-from chiasm.evaluation.probes import leakage, pixels
+from chiasm.evaluation.inference import to_unit
+from chiasm.evaluation.probes import fit_factor, read_factor
 from chiasm.evaluation.realism import MIN_PICTURES, realism
 from chiasm.evaluation.recombination import picture_errors, recombination_errors, summarise
 from chiasm.evaluation.references import Indices
-from chiasm.evaluation.sample import CLASSES, Bench, Sample
+from chiasm.evaluation.sample import CLASSES, Sample
 
 Answer = dict[str, Any] | str
 """Results, or the reason why there are none; such reasons may stand in for any of the results too."""
@@ -42,22 +42,33 @@ def measure_swap(sample: Sample) -> Answer:
 
 
 def measure_leakage(sample: Sample) -> Answer:
-    """What probes read from the codes, factor by factor."""
+    """What probes read from the codes, factor by factor.
+
+    Probes learn from training pictures; those of classes that these do not show, from half of the held-out pictures.
+    """
     bench, part = sample.bench, sample.part
     factors, labels = factor_labels(bench.images)
     if (labels == UNLABELLED).all():
         return "the pictures have neither classes nor known contents"
-    if len(part.fit) < 2 or len(part.test) == 0:
-        return "too few pictures for a probe"
-    (fit_a, fit_b), fit_pixels = _codes_and_pixels(bench, part.fit)
-    (a, b), small = _codes_and_pixels(bench, part.test)
-    fit = {"a": (fit_a, 0.0), "b": (fit_b, 0.0), "b_used": (fit_b, bench.noise_b), "pixels": (fit_pixels, 0.0)}
-    test = {"a": a, "b": b, "b_used": b, "pixels": small}
-    groups = bench.images.classes[part.test]
-    return {
-        factor: leakage(fit, labels[part.fit, k], test, labels[part.test, k], groups, bench.seed)
-        for k, factor in enumerate(factors)
-    }
+    index = np.random.default_rng([bench.seed, 31]).permutation(part.indices)[:MAX_REAL]
+    inputs, classes = bench.inputs(index), bench.images.classes[index]
+    results: dict[str, Any] = {}
+    for k, factor in enumerate(factors):
+        wanted, test = labels[index, k], np.arange(len(index))
+        if factor == CLASS and part.name == CLASSES:
+            by_class = np.argsort(classes, kind="stable")
+            fit, test = by_class[::2], by_class[1::2]
+            fitted = fit_factor(_rows(inputs, fit), bench.noises, wanted[fit], bench.seed)
+        else:
+            fitted = bench.probes(k)
+        results[factor] = (
+            fitted
+            if isinstance(fitted, str)
+            else read_factor(fitted, _rows(inputs, test), wanted[test], classes[test], bench.seed)
+        )
+        if not bench.noises and isinstance(results[factor], dict):
+            results[factor]["b_used"] = results[factor]["b"]
+    return results
 
 
 def measure_swap_accuracy(sample: Sample) -> Answer:
@@ -120,9 +131,8 @@ def measure_realism(sample: Sample) -> Answer:
     return realism(bench.net, drawn, real_pictures, train_pictures, truth, bench.seed)
 
 
-def _codes_and_pixels(bench: Bench, index: Indices) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    pictures = bench.images.gather(index)
-    return encode(bench.model, pictures), pixels(pictures)
+def _rows(inputs: dict[str, Tensor], rows: Indices) -> dict[str, Tensor]:
+    return {name: x[torch.from_numpy(rows)] for name, x in inputs.items()}
 
 
 TOPICS: dict[str, Callable[[Sample], Answer]] = {

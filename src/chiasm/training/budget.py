@@ -33,8 +33,8 @@ class Budget:
         return max(by_steps, by_time)
 
 
-def step_size(config: TrainConfig, used: float) -> float:
-    """Adam's step size when a fraction of the budget is used: constant, or half a cosine down to zero."""
+def step_size(config: TrainConfig, lr: float, used: float) -> float:
+    """Adam's step size, from lr, when a fraction of the budget is used: constant, or half a cosine down to zero."""
     if not config.cosine:
-        return config.lr
-    return config.lr * 0.5 * (1 + math.cos(math.pi * min(used, 1.0)))
+        return lr
+    return lr * 0.5 * (1 + math.cos(math.pi * min(used, 1.0)))

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 from tqdm import tqdm
 
 from chiasm.checkpoint import flatten_optimizer, load_state, restore_optimizer, save_model, save_state
 from chiasm.config import Config, ConfigError
 from chiasm.data import Batches, ImageSet, LoadedBatch, Split, load_split, make_split, open_data, save_split, supervise
 from chiasm.evaluation.inference import to_unit
-from chiasm.losses import Objective
 from chiasm.networks import CrossModel
+from chiasm.objective import DiscriminatorObjective, Objective
 from chiasm.plots import curves
 from chiasm.training.budget import Budget, step_size
 from chiasm.training.compiling import compile_networks
@@ -151,15 +152,22 @@ class _Training:
         self.budget = Budget.of(train, self.batches.steps_per_epoch)
         self.validation = Validation(images, split, train.num_val_pairs, train.seed)
         torch.manual_seed(train.seed)
+        num_classes = len(shown.class_names)
         self.objective = Objective(
-            CrossModel(config.model), config.loss, num_classes=len(shown.class_names), slice_size=train.slice_size
+            CrossModel(config.model), config.loss, config.gan, num_classes=num_classes, slice_size=train.slice_size
         )
         optimizer = torch.optim.Adam(self.objective.parameters(), lr=train.lr, betas=train.betas, fused=True)
+        parts: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {"objective": (self.objective, optimizer)}
+        if config.gan.weight > 0:
+            judge = DiscriminatorObjective(config.gan, num_classes)
+            adam = torch.optim.Adam(judge.parameters(), lr=config.gan.lr, betas=train.betas, fused=True)
+            parts["discriminator"] = (judge, adam)
+        self.parts = parts
         self.step, self.elapsed_s = 0, 0.0
         if resume:
-            self._load(optimizer)
+            self._load()
         compile_networks(self.objective.model, train, self.budget)
-        self.wrapped, self.optimizer = fabric.setup(self.objective, optimizer)
+        self.wrapped = {name: fabric.setup(*part) for name, part in parts.items()}
         self.last_metrics: dict[str, float] = {}
 
     def train(self) -> FitResult:
@@ -197,18 +205,30 @@ class _Training:
     def training_step(self, batch: LoadedBatch, used: float) -> dict[str, torch.Tensor]:
         """One optimiser step, a function of the weights, the batch and (seed, step, rank) alone."""
         torch.manual_seed(_seed(self.config.train.seed, self.step, self.fabric.global_rank))
-        for group in self.optimizer.param_groups:
-            group["lr"] = step_size(self.config.train, used)
         x = to_unit(self.fabric.to_device(torch.from_numpy(batch.x)))
         partners = None
         if batch.x_partner is not None:
             partners = to_unit(self.fabric.to_device(torch.from_numpy(batch.x_partner)))
         classes = self.fabric.to_device(torch.from_numpy(self.classes[batch.index]))
-        terms = self.wrapped(x, partners, classes, used)
-        self.optimizer.zero_grad()
-        self.fabric.backward(sum(terms.values()))
-        self.optimizer.step()
+        judge = self.parts["discriminator"][0].discriminator if "discriminator" in self.parts else None
+        objective, _ = self.wrapped["objective"]
+        terms, x_mix = objective(x, partners, classes, used, judge)
+        self._descend("objective", terms, used)
+        if judge is not None:
+            judged = self.wrapped["discriminator"][0](x, x_mix, classes)
+            self._descend("discriminator", judged, used)
+            terms |= judged
         return {name: term.detach() for name, term in terms.items()}
+
+    def _descend(self, part: str, terms: dict[str, torch.Tensor], used: float) -> None:
+        """One step of the optimiser of a part, down the sum of its terms."""
+        _, optimizer = self.wrapped[part]
+        lr = self.config.train.lr if part == "objective" else self.config.gan.lr
+        for group in optimizer.param_groups:
+            group["lr"] = step_size(self.config.train, lr, used)
+        optimizer.zero_grad()
+        self.fabric.backward(torch.stack(list(terms.values())).sum())
+        optimizer.step()
 
     def _used(self) -> float:
         used = self.budget.used(self.step, self.elapsed_s)
@@ -269,17 +289,19 @@ class _Training:
 
     def _save(self) -> None:
         save_model(self.objective.model, self.run.model)
-        tensors = {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
-        tensors |= flatten_optimizer(self.optimizer.optimizer, "optimizer")
+        tensors: dict[str, torch.Tensor] = {}
+        for name, (module, optimizer) in self.parts.items():
+            tensors |= {f"{name}/{k}": v for k, v in module.state_dict().items()}
+            tensors |= flatten_optimizer(optimizer, f"{name}-optimizer")
         save_state(self.run.checkpoint, {"step": self.step, "elapsed_s": self.elapsed_s}, tensors)
 
-    def _load(self, optimizer: torch.optim.Optimizer) -> None:
+    def _load(self) -> None:
         state, tensors = load_state(self.run.checkpoint)
         self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
-        prefix = "objective."
-        weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        self.objective.load_state_dict(weights)
-        restore_optimizer(optimizer, "optimizer", tensors)
+        for name, (module, optimizer) in self.parts.items():
+            prefix = f"{name}/"
+            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+            restore_optimizer(optimizer, f"{name}-optimizer", tensors)
         if self.budget.used(self.step, self.elapsed_s) >= 1:
             raise ConfigError(
                 f"train: {self.run.path} has used up its budget ({self.step} steps, {self.elapsed_s / 60:.1f} "

@@ -14,7 +14,7 @@ from chiasm.data import Batches, ImageSet, Split
 from chiasm.evaluation.inference import draw, encode, to_bytes, to_unit
 from chiasm.evaluation.swap import swap_errors
 from chiasm.evaluation.triplets import draw_triplets
-from chiasm.losses import Objective
+from chiasm.objective import Objective
 from chiasm.plots import strip, swap_matrix
 
 NUM_STRIP_PAIRS = 6
@@ -42,7 +42,7 @@ class Validation:
         """The training's terms and the swap error, without noise and with frozen statistics."""
         x = self._load(self.batch.index, device)
         partners = self._load(self.batch.partner, device) if self.images.has_classes else None
-        terms = objective(x, partners, None, 1.0)
+        terms = objective(x, partners, None, 1.0).terms
         values = {f"val/{name}": float(value) for name, value in terms.items()}
         values["val/loss"] = sum(values.values())
         errors = swap_errors(objective.model, self.images, self.triplets)

@@ -1,0 +1,176 @@
+"""The weighted sums: what the networks minimise, and what the discriminator minimises."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from chiasm.config import GanConfig, LossConfig
+from chiasm.cross import Codes, Images, disassemble, draw, mix, reassemble, swap_halves
+from chiasm.losses import (
+    Classes,
+    Code,
+    Scalar,
+    code_cycle_loss,
+    code_decay,
+    confusion_loss,
+    discriminator_loss,
+    home_loss,
+    picture_loss,
+    r1_penalty,
+    reader_loss,
+    realism_loss,
+)
+from chiasm.networks import CrossModel
+from chiasm.networks.discriminator import Discriminator
+from chiasm.networks.reader import CodeReader
+
+
+class Outcome(NamedTuple):
+    """The weighted terms of one batch, and the mixed pictures (without gradient) where any term needed them."""
+
+    terms: dict[str, Scalar]
+    x_mix: Images | None
+
+
+def _frozen(module: nn.Module) -> Callable[..., Tensor]:
+    """A module whose output has a gradient in its inputs, but none in its weights."""
+    weights = {name: p.detach() for name, p in module.named_parameters()}
+    return lambda *inputs: functional_call(module, weights, inputs)
+
+
+class Objective(nn.Module):
+    """The weighted sum of all terms on one batch; the one module whose forward pass trains the networks.
+
+    Args:
+        model: the networks.
+        config: the weight of every term; a term of weight 0 is not computed.
+        gan: likewise for the GAN loss.
+        num_classes: classes that the adversary tells apart; needed only where it has a weight.
+        slice_size: pictures to draw at a time, see cross.draw.
+    """
+
+    def __init__(
+        self,
+        model: CrossModel,
+        config: LossConfig,
+        gan: GanConfig | None = None,
+        *,
+        num_classes: int = 0,
+        slice_size: int = 0,
+    ) -> None:
+        super().__init__()
+        self.slice_size = slice_size
+        self.gan = gan or GanConfig()
+        self.model = model
+        self.config = config
+        if config.weight_adversary > 0:
+            self.adversary = CodeReader(model.config.code_b, num_classes)
+
+    def forward(
+        self,
+        x: Images,
+        x_partner: Images | None,
+        classes: Classes | None,
+        used: float,
+        discriminator: nn.Module | None = None,
+    ) -> Outcome:
+        """The weighted terms, by name, whose sum is the loss.
+
+        Args:
+            x: [x1; x2], an even number of pictures in [-1, 1].
+            x_partner: for each picture another one of its class, needed by the swap term alone.
+            classes: of the pictures, -1 for unlabelled ones; needed by the adversary alone.
+            used: the fraction of the training that is over, by which noise and crossing may start late.
+            discriminator: judges mixed pictures; its weights get no gradient from here.
+        """
+        config, model = self.config, self.model
+        crossing = config.crosses and used >= config.cross_start
+        mixes = crossing or discriminator is not None
+        terms: dict[str, Scalar] = {}
+        a, a_partner = self._codes_a(x, x_partner, needs_own=config.weight_direct > 0 or mixes)
+        b = model.encoder_b(x)
+        if config.decay_b > 0:
+            terms["decay_b"] = config.decay_b * code_decay(b)
+        if self.training and config.noise_b > 0:
+            b = b + config.noise_at(used) * torch.randn_like(b)
+        if config.weight_adversary > 0 and classes is not None:
+            terms |= self._adversary_terms(b, classes)
+        if a_partner is not None:
+            terms["swap"] = config.weight_swap * self._picture_loss(x, Codes(a_partner, b))
+        if config.weight_direct > 0:
+            terms["direct"] = config.weight_direct * self._picture_loss(x, Codes(a, b))
+        x_mix = mix(model, Codes(a, b), self.slice_size) if mixes else None
+        if x_mix is not None and crossing:
+            terms |= self._crossing_terms(x, Codes(a, b), x_mix)
+        if x_mix is not None and discriminator is not None and self.gan.weight_at(used) > 0:
+            judged = _frozen(discriminator)(x_mix, classes)
+            terms["gan"] = self.gan.weight_at(used) * realism_loss(self.gan.kind, judged)
+        return Outcome(terms, None if x_mix is None else x_mix.detach())
+
+    def _codes_a(self, x: Images, x_partner: Images | None, needs_own: bool) -> tuple[Tensor, Tensor | None]:
+        """Code A of the pictures and of their partners, read in one pass; what is not needed is not read."""
+        encoder_a = self.model.encoder_a
+        if x_partner is None or self.config.weight_swap == 0:
+            return encoder_a(x), None
+        if not needs_own:
+            return x.new_empty(0), encoder_a(x_partner)
+        own, partner = encoder_a(torch.cat([x, x_partner])).chunk(2)
+        return own, partner
+
+    def _picture_loss(self, x: Images, codes: Codes) -> Scalar:
+        x_drawn = draw(self.model, codes, self.slice_size)
+        return picture_loss(x, x_drawn, self.config.weight_worst, self.config.worst_fraction)
+
+    def _adversary_terms(self, b: Code, classes: Classes) -> dict[str, Scalar]:
+        """The adversary learns to read the class from code B as it is; the encoder learns to leave it no clue."""
+        return {
+            "reader_b": reader_loss(self.adversary(b.detach()), classes),
+            "adversary": self.config.weight_adversary * confusion_loss(_frozen(self.adversary)(b)),
+        }
+
+    def _crossing_terms(self, x: Images, codes: Codes, x_mix: Images) -> dict[str, Scalar]:
+        """Eq. 1 to 3: take the mixed pictures apart, mix again."""
+        config = self.config
+        terms: dict[str, Scalar] = {}
+        codes_of_mix = disassemble(self.model, x_mix)
+        if config.weight_rec > 0:
+            terms["rec"] = config.weight_rec * home_loss(x, reassemble(self.model, codes_of_mix, self.slice_size))
+        if config.cycle_a > 0:
+            terms["cycle_a"] = config.cycle_a * code_cycle_loss(codes.a, codes_of_mix.a)
+        if config.cycle_b > 0:
+            terms["cycle_b"] = config.cycle_b * code_cycle_loss(codes.b, swap_halves(codes_of_mix.b))
+        return terms
+
+
+class DiscriminatorObjective(nn.Module):
+    """What the discriminator minimises; it never touches the networks that it judges.
+
+    Args:
+        config: kind of loss, widths and penalty.
+        num_classes: classes that the discriminator is told of; 0 for none.
+    """
+
+    def __init__(self, config: GanConfig, num_classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.discriminator = Discriminator(config.widths, num_classes if config.conditional else 0)
+
+    def forward(self, x: Images, x_mix: Images, classes: Classes | None) -> dict[str, Scalar]:
+        """The weighted terms, by name.
+
+        Args:
+            x: real pictures [x1; x2].
+            x_mix: mixed ones [x_a1b2; x_a2b1], which show the same classes in this order, without gradient.
+            classes: of both, -1 for unlabelled ones.
+        """
+        penalised = self.config.r1 > 0 and torch.is_grad_enabled()
+        x = x.detach().requires_grad_(penalised)
+        on_real = self.discriminator(x, classes)
+        on_mixed = self.discriminator(x_mix, classes)
+        terms = {"discriminator": discriminator_loss(self.config.kind, on_real, on_mixed)}
+        if penalised:
+            terms["r1"] = self.config.r1 * r1_penalty(on_real, x)
+        return terms

@@ -1,0 +1,122 @@
+import pytest
+import torch
+
+from chiasm.config import GanConfig, LossConfig
+from chiasm.cross import disassemble, mix, swap_halves
+from chiasm.networks import CrossModel
+from chiasm.networks.discriminator import Discriminator
+from chiasm.objective import DiscriminatorObjective, Objective
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    return torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(2)) * 2 - 1
+
+
+def test_naive_objective_is_the_report_s_equation_4(model: CrossModel, x: torch.Tensor) -> None:
+    model.eval()
+    config = LossConfig(weight_rec=1.0, gamma=0.4, weight_swap=0.0, weight_worst=0.0, noise_b=0.0, decay_b=0.0)
+    terms = Objective(model, config).eval()(x, None, None, 1.0).terms
+    x1, x2 = x.chunk(2)
+    a1, b1, a2, b2 = model.encoder_a(x1), model.encoder_b(x1), model.encoder_a(x2), model.encoder_b(x2)
+    x_a1b2, x_a2b1 = model.generator(a1, b2), model.generator(a2, b1)
+    x1_rec = model.generator(model.encoder_a(x_a1b2), model.encoder_b(x_a2b1))
+    x2_rec = model.generator(model.encoder_a(x_a2b1), model.encoder_b(x_a1b2))
+    l1 = lambda p, q: (p - q).abs().mean()  # noqa: E731
+    mse = lambda p, q: (p - q).square().mean()  # noqa: E731
+    wanted = {
+        "rec": l1(x1_rec, x1) + l1(x2_rec, x2),
+        "cycle_a": 0.4 * (mse(a1, model.encoder_a(x_a1b2)) + mse(a2, model.encoder_a(x_a2b1))),
+        "cycle_b": 0.4 * (mse(b1, model.encoder_b(x_a2b1)) + mse(b2, model.encoder_b(x_a1b2))),
+    }
+    torch.testing.assert_close(terms, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_no_gradient_is_stopped_in_the_crossing(model: CrossModel, x: torch.Tensor) -> None:
+    """The cycle terms alone reach every weight of both encoders and of the generator."""
+    config = LossConfig(weight_direct=1.0, gamma=1.0, weight_swap=0.0, noise_b=0.0, decay_b=0.0)
+    terms = Objective(model, config)(x, None, None, 1.0).terms
+    (terms["cycle_a"] + terms["cycle_b"]).backward()
+    still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not still
+
+
+def test_swap_term_reads_a_from_the_partner_alone(model: CrossModel, x: torch.Tensor) -> None:
+    model.eval()
+    config = LossConfig(weight_swap=2.0, weight_worst=0.0, noise_b=0.0, decay_b=0.0)
+    partner = x.flip(0)
+    terms = Objective(model, config).eval()(x, partner, None, 0.0).terms
+    drawn = model.generator(model.encoder_a(partner), model.encoder_b(x))
+    torch.testing.assert_close(terms, {"swap": 2 * (drawn - x).abs().mean()})
+
+
+def test_terms_of_weight_zero_are_not_computed(model: CrossModel, x: torch.Tensor) -> None:
+    terms = Objective(model, LossConfig(weight_direct=1.0, weight_swap=0.0, decay_b=0.0))(x, None, None, 0.0).terms
+    assert set(terms) == {"direct"}
+
+
+def test_noise_is_for_training_only(model: CrossModel, x: torch.Tensor) -> None:
+    objective = Objective(model, LossConfig(noise_b=1.0))
+    model.eval()
+    first, second = (objective.train()(x, x, None, 0.0).terms["swap"] for _ in range(2))
+    assert first != second
+    objective.eval()
+    assert objective(x, x, None, 0.0).terms["swap"] == objective(x, x, None, 0.0).terms["swap"]
+
+
+def test_codes_in_the_cycle_are_compared_in_the_order_of_the_originals(model: CrossModel, x: torch.Tensor) -> None:
+    """If x1 and x2 are the same picture, code B reread from either mix is the same, whatever the order."""
+    model.eval()
+    same = torch.cat([x[:2], x[:2]])
+    codes = disassemble(model, same)
+    b_of_mix = model.encoder_b(mix(model, codes))
+    torch.testing.assert_close(b_of_mix, swap_halves(b_of_mix))
+
+
+def test_adversary_and_encoder_work_against_each_other(model: CrossModel, x: torch.Tensor) -> None:
+    """The reader's term moves the reader alone, the hiding term the encoder alone."""
+    objective = Objective(model, LossConfig(weight_adversary=1.0), num_classes=3)
+    terms = objective(x, x, torch.tensor([0, 1, 2, -1]), 0.0).terms
+    reader, encoder = list(objective.adversary.parameters()), list(model.encoder_b.parameters())
+    for name, moves, leaves in (("reader_b", reader, encoder), ("adversary", encoder, reader)):
+        grads = torch.autograd.grad(terms[name], moves + leaves, retain_graph=True, allow_unused=True)
+        assert all(g is not None and g.any() for g in grads[: len(moves)])
+        assert all(g is None for g in grads[len(moves) :])
+
+
+def test_noise_grows_from_nothing_over_its_ramp() -> None:
+    config = LossConfig(noise_b=2.0, noise_ramp=0.5)
+    assert [config.noise_at(used) for used in (0.0, 0.25, 0.5, 1.0)] == [0.0, 1.0, 2.0, 2.0]
+    assert LossConfig(noise_b=2.0).noise_at(0.0) == 2.0
+
+
+@pytest.mark.parametrize("kind", ["hinge", "lsgan"])
+def test_a_discriminator_step_leaves_the_networks_alone_and_the_other_way_round(
+    kind: str, model: CrossModel, x: torch.Tensor
+) -> None:
+    gan = GanConfig(weight=0.5, kind=kind, r1=1.0, widths=(4, 6))
+    classes = torch.tensor([0, 1, 2, -1])
+    objective = Objective(model, LossConfig(), gan)
+    judge = DiscriminatorObjective(gan, num_classes=3)
+    terms, x_mix = objective(x, x, classes, 1.0, judge.discriminator)
+    terms["gan"].backward()
+    assert all(p.grad is None for p in judge.parameters())
+    assert all(p.grad is not None and p.grad.any() for p in model.encoder_b.parameters())
+    model.zero_grad(set_to_none=True)
+    sum(judge(x, x_mix, classes).values()).backward()
+    assert all(p.grad is None for p in model.parameters())
+    assert all(p.grad is not None for p in judge.parameters())
+
+
+def test_gan_weight_waits_for_the_head_start_and_then_grows() -> None:
+    gan = GanConfig(weight=2.0, head_start=0.2, ramp=0.4)
+    assert [gan.weight_at(used) for used in (0.1, 0.2, 0.4, 0.6, 1.0)] == pytest.approx([0, 0, 1, 2, 2])
+    assert GanConfig(weight=2.0).weight_at(0.0) == 2.0
+
+
+def test_unlabelled_pictures_are_judged_without_a_class(x: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    judge = Discriminator((4, 6), num_classes=3)
+    blind, told = judge(x, torch.full((4,), -1)), judge(x, torch.tensor([0, 1, 2, 0]))
+    assert torch.equal(blind, judge(x))
+    assert not torch.allclose(blind, told)
