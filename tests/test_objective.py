@@ -15,7 +15,9 @@ def x() -> torch.Tensor:
 
 def test_naive_objective_is_the_report_s_equation_4(model: CrossModel, x: torch.Tensor) -> None:
     model.eval()
-    config = LossConfig(weight_rec=1.0, gamma=0.4, weight_swap=0.0, weight_worst=0.0, noise_b=0.0, decay_b=0.0)
+    config = LossConfig(
+        weight_rec=1.0, gamma=0.4, weight_swap=0.0, weight_worst=0.0, noise_b=0.0, decay_b=0.0, weight_adversary=0.0
+    )
     terms = Objective(model, config).eval()(x, None, None, 1.0).terms
     x1, x2 = x.chunk(2)
     a1, b1, a2, b2 = model.encoder_a(x1), model.encoder_b(x1), model.encoder_a(x2), model.encoder_b(x2)
@@ -34,7 +36,7 @@ def test_naive_objective_is_the_report_s_equation_4(model: CrossModel, x: torch.
 
 def test_no_gradient_is_stopped_in_the_crossing(model: CrossModel, x: torch.Tensor) -> None:
     """The cycle terms alone reach every weight of both encoders and of the generator."""
-    config = LossConfig(weight_direct=1.0, gamma=1.0, weight_swap=0.0, noise_b=0.0, decay_b=0.0)
+    config = LossConfig(weight_direct=1.0, gamma=1.0, weight_swap=0.0, noise_b=0.0, decay_b=0.0, weight_adversary=0.0)
     terms = Objective(model, config)(x, None, None, 1.0).terms
     (terms["cycle_a"] + terms["cycle_b"]).backward()
     still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
@@ -43,7 +45,7 @@ def test_no_gradient_is_stopped_in_the_crossing(model: CrossModel, x: torch.Tens
 
 def test_swap_term_reads_a_from_the_partner_alone(model: CrossModel, x: torch.Tensor) -> None:
     model.eval()
-    config = LossConfig(weight_swap=2.0, weight_worst=0.0, noise_b=0.0, decay_b=0.0)
+    config = LossConfig(weight_swap=2.0, weight_worst=0.0, noise_b=0.0, decay_b=0.0, weight_adversary=0.0)
     partner = x.flip(0)
     terms = Objective(model, config).eval()(x, partner, None, 0.0).terms
     drawn = model.generator(model.encoder_a(partner), model.encoder_b(x))
@@ -51,12 +53,14 @@ def test_swap_term_reads_a_from_the_partner_alone(model: CrossModel, x: torch.Te
 
 
 def test_terms_of_weight_zero_are_not_computed(model: CrossModel, x: torch.Tensor) -> None:
-    terms = Objective(model, LossConfig(weight_direct=1.0, weight_swap=0.0, decay_b=0.0))(x, None, None, 0.0).terms
+    terms = Objective(model, LossConfig(weight_direct=1.0, weight_swap=0.0, decay_b=0.0, weight_adversary=0.0))(
+        x, None, None, 0.0
+    ).terms
     assert set(terms) == {"direct"}
 
 
 def test_noise_is_for_training_only(model: CrossModel, x: torch.Tensor) -> None:
-    objective = Objective(model, LossConfig(noise_b=1.0))
+    objective = Objective(model, LossConfig(noise_b=1.0, weight_adversary=0.0))
     model.eval()
     first, second = (objective.train()(x, x, None, 0.0).terms["swap"] for _ in range(2))
     assert first != second
@@ -96,7 +100,7 @@ def test_a_discriminator_step_leaves_the_networks_alone_and_the_other_way_round(
 ) -> None:
     gan = GanConfig(weight=0.5, kind=kind, r1=1.0, widths=(4, 6))
     classes = torch.tensor([0, 1, 2, -1])
-    objective = Objective(model, LossConfig(), gan)
+    objective = Objective(model, LossConfig(weight_adversary=0.0), gan)
     judge = DiscriminatorObjective(gan, num_classes=3)
     terms, x_mix = objective(x, x, classes, 1.0, judge.discriminator)
     terms["gan"].backward()

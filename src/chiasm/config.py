@@ -93,13 +93,13 @@ class ModelConfig:
     """Width of code A: what it is."""
     code_b: int = 32
     """Width of code B: everything else."""
-    encoder_widths: tuple[int, ...] = (32, 64, 128, 256)
+    encoder_widths: tuple[int, ...] = (16, 32, 64, 128)
     """Channels of the encoders' stride-2 blocks; each block halves the side."""
     code_block: bool = False
     """Whether the codes end in BatchNorm and LeakyReLU as in the report, instead of a plain linear map."""
     dense_widths: tuple[int, ...] = (256,)
     """Hidden widths of the dense layers between code B and the generator's first feature map."""
-    generator_widths: tuple[int, ...] = (128, 96, 64, 32)
+    generator_widths: tuple[int, ...] = (128, 96, 48, 24)
     """Channels of the first feature map, then of each upsampling block; each block doubles the side."""
     head_widths: tuple[int, ...] = ()
     """Channels of further 5x5 convolutions at full size, before the last one."""
@@ -155,7 +155,7 @@ class LossConfig:
     """Fraction of the training over which that noise grows from nothing."""
     decay_b: float = 1e-3
     """Weight of the squared code B."""
-    weight_adversary: float = 0.0
+    weight_adversary: float = 0.1
     """Weight of hiding the class in code B from an adversary that learns to read it. Needs classes."""
 
     def __post_init__(self) -> None:
@@ -237,7 +237,7 @@ class GanConfig:
 class TrainConfig:
     """The loop: budgets, optimiser, hardware, logging."""
 
-    batch_size: int = 32
+    batch_size: int = 16
     """Pictures in a step on each device; even, since pairs are two halves of the batch."""
     epochs: float | None = None
     """Budget in passes over the training pictures."""

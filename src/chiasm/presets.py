@@ -38,6 +38,7 @@ def report() -> Config:
             weight_worst=0.0,
             noise_b=0.0,
             decay_b=0.0,
+            weight_adversary=0.0,
         ),
         train=TrainConfig(epochs=20.0, batch_size=32, lr=2e-4, betas=(0.9, 0.999), cosine=False),
     )
@@ -46,6 +47,30 @@ def report() -> Config:
 def compact() -> Config:
     """The default: 64 px, narrow towards the output, same-class swap with a noisy code B; ten minutes on a CPU."""
     return Config()
+
+
+def unlabelled() -> Config:
+    """Pictures without any label: crossing twice, direct reconstruction, and a noisy code B."""
+    return Config(
+        data=DataConfig(supervision="none"),
+        loss=LossConfig(
+            weight_swap=0.0, weight_adversary=0.0, weight_direct=1.0, weight_rec=1.0, gamma=0.4, cross_start=0.2
+        ),
+    )
+
+
+def photo() -> Config:
+    """128 px in the manner of `compact`: an order of magnitude cheaper a step than `report`."""
+    return Config(
+        model=ModelConfig(
+            side_px=128,
+            code_a=256,
+            code_b=64,
+            encoder_widths=(16, 32, 64, 128, 256),
+            generator_widths=(192, 128, 96, 48, 24),
+        ),
+        train=TrainConfig(max_minutes=60.0),
+    )
 
 
 def tiny() -> Config:
@@ -64,7 +89,13 @@ def tiny() -> Config:
     )
 
 
-PRESETS: dict[str, Callable[[], Config]] = {"compact": compact, "report": report, "tiny": tiny}
+PRESETS: dict[str, Callable[[], Config]] = {
+    "compact": compact,
+    "photo": photo,
+    "report": report,
+    "tiny": tiny,
+    "unlabelled": unlabelled,
+}
 
 
 def from_preset(name: str, changes: dict[str, dict[str, Any]] | None = None) -> Config:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from chiasm.checkpoint import load_model
 from chiasm.config import Config, ConfigError, GanConfig, LossConfig
-from chiasm.presets import PRESETS, from_preset
+from chiasm.presets import PRESETS, from_preset, unlabelled
 from chiasm.training import fit
 from chiasm.training.budget import Budget, step_size
 from chiasm.training.fit import TrainingDivergedError
@@ -28,13 +28,11 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return load_model(run).state_dict()
 
 
+SHRUNK_COMPACT = {"encoder_widths": [4, 4, 4], "generator_widths": [4, 4, 4], "side_px": 16, "dense_widths": [4]}
 SHRUNK_MODEL = {
-    "compact": {
-        "encoder_widths": [4, 4, 4, 4],
-        "generator_widths": [4, 4, 4, 4],
-        "side_px": 16,
-        "dense_widths": [4],
-    },
+    "compact": SHRUNK_COMPACT,
+    "photo": SHRUNK_COMPACT,
+    "unlabelled": SHRUNK_COMPACT,
     "report": {
         "encoder_widths": [4, 4, 4],
         "generator_widths": [4, 4, 4],
@@ -140,9 +138,9 @@ def test_pictures_without_classes_are_refused_with_the_remedy(config: Config, tm
     for i in range(6):
         Image.fromarray(rng.integers(0, 255, (20, 24, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
     flat = dataclasses.replace(config, data=dataclasses.replace(config.data, source=str(tmp_path)))
-    with pytest.raises(ConfigError, match="--loss.weight_swap 0"):
+    with pytest.raises(ConfigError, match="--preset unlabelled"):
         fit(flat, runs=tmp_path / "runs", progress=False)
-    loss = LossConfig(weight_swap=0.0, weight_direct=1.0, weight_rec=1.0, gamma=0.4)
+    loss = unlabelled().loss
     result = fit(dataclasses.replace(flat, loss=loss), runs=tmp_path / "runs", progress=False)
     assert set(result.metrics) >= {"swap/reconstruction", "val/rec"}
 

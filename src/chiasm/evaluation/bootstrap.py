@@ -12,7 +12,7 @@ COVERAGE = 0.95
 MIN_GROUPS = 8
 HOW = (
     f"{COVERAGE:.0%} percentile bootstrap of {NUM_DRAWS} draws, by class of the true picture; "
-    f"by picture where there are fewer than {MIN_GROUPS} classes"
+    f"by true picture where there are fewer than {MIN_GROUPS} classes"
 )
 
 Values = NDArray[np.float64]
@@ -22,12 +22,11 @@ Groups = NDArray[np.int64]
 def interval(values: NDArray, groups: Groups | None = None, *, seed: int = 0) -> dict[str, float]:
     """Mean of values and its bootstrap interval.
 
-    Whole groups are drawn (cluster bootstrap), since pictures of one class err alike; with fewer than
-    MIN_GROUPS groups, single values are drawn.
+    Whole groups are drawn (cluster bootstrap), since pictures of one class err alike.
 
     Args:
         values: [n], n >= 1; of any number type, bool included.
-        groups: [n] the group of each value; each is its own when not given, or where UNLABELLED.
+        groups: [n] the group of each value, see groups_of(); each is its own when not given.
         seed: of the draws.
 
     Returns:
@@ -55,7 +54,7 @@ def ratio_interval(values: NDArray, base: NDArray, groups: Groups | None = None,
     """
     if len(values) == 0:
         raise ValueError("bootstrap: got no values; leave out what was not measured.")
-    place = _groups(len(values), groups)
+    _, place = np.unique(np.arange(len(values)) if groups is None else groups, return_inverse=True)
     num_groups = int(place.max()) + 1
     sums = np.bincount(place, np.asarray(values, dtype=np.float64), num_groups)
     bases = np.bincount(place, np.asarray(base, dtype=np.float64), num_groups)
@@ -66,10 +65,17 @@ def ratio_interval(values: NDArray, base: NDArray, groups: Groups | None = None,
     return {"mean": float(mean), "low": float(low), "high": float(high), "n": len(values)}
 
 
-def _groups(num: int, groups: Groups | None) -> Groups:
-    """[n] number of the group that each value is drawn with, counted from 0."""
-    alone = np.arange(num)
-    if groups is None:
-        return alone
-    _, place = np.unique(np.where(groups == UNLABELLED, -2 - alone, groups), return_inverse=True)
-    return place if int(place.max()) + 1 >= MIN_GROUPS else alone
+def groups_of(classes: Groups, index: Groups) -> Groups:
+    """What is drawn as a whole: the pictures of a class; with fewer than MIN_GROUPS classes, each picture.
+
+    Args:
+        classes: of all pictures of the set, or UNLABELLED.
+        index: [n] the picture that each value belongs to; several values may belong to one.
+
+    Returns:
+        [n] the group of each value.
+    """
+    labels = classes[index]
+    if len(np.unique(labels)) < MIN_GROUPS:
+        return index
+    return np.where(labels == UNLABELLED, len(classes) + index, labels)

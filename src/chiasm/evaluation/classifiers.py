@@ -144,10 +144,10 @@ def swap_accuracy(
         mixes: x_a1b2, in [-1, 1].
         x1: the pictures that gave A.
         x2: the pictures that gave B.
-        real: held-out pictures, their factors [m, factors] and classes: the accuracy on these is the ceiling.
+        real: held-out pictures, their factors [m, factors] and groups: the accuracy on these is the ceiling.
         wanted: [n, factors] what the mixes should show.
         factors: names, in the order of the classifier's heads.
-        groups: [n] class of each x1.
+        groups: [n] what the bootstrap draws each mix with.
         means: reads the class instead of the classifier's head, for classes that it was not trained on.
         seed: of the bootstrap.
 

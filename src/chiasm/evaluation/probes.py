@@ -148,7 +148,7 @@ def read_factor(
         probes: of the factor.
         codes: the inputs that the probes were fitted on, of other pictures, [m, width].
         labels: [m] the factor's values; pictures whose value was not learned are left out.
-        groups: [m] class of each picture, for the intervals.
+        groups: [m] what the bootstrap draws each picture with.
         seed: of the noise and the bootstrap.
 
     Returns:

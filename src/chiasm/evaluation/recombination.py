@@ -87,7 +87,7 @@ def summarise(errors: Errors, groups: Groups, seed: int = 0) -> dict[str, dict]:
 
     Args:
         errors: what recombination_errors returns.
-        groups: [n] class of each true picture.
+        groups: [n] what the bootstrap draws each picture with.
         seed: of the bootstrap.
 
     Returns:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from chiasm.data import UNLABELLED, ImageSet, Split
+from chiasm.evaluation.bootstrap import groups_of
 from chiasm.evaluation.classifiers import Classifier, factor_labels
 from chiasm.evaluation.inference import draw, encode
 from chiasm.evaluation.probes import FactorProbes, fit_factor, pixels
@@ -112,8 +113,8 @@ class Sample:
 
     @property
     def groups(self) -> Indices:
-        """[n] the class of each mix."""
-        return self.bench.images.classes[self.triplets.a_from]
+        """[n] what the bootstrap draws each mix with."""
+        return groups_of(self.bench.images.classes, self.target)
 
     @cached_property
     def drawn(self) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from chiasm.data import UNLABELLED
-from chiasm.evaluation.bootstrap import ratio_interval
+from chiasm.evaluation.bootstrap import groups_of, ratio_interval
 from chiasm.evaluation.cheats import alarms, cheat_ratios, ratio
 from chiasm.evaluation.classifiers import CLASS, ClassMeans, factor_labels, swap_accuracy
 from chiasm.evaluation.inference import to_unit
@@ -51,12 +51,12 @@ def measure_leakage(sample: Sample) -> Answer:
     if (labels == UNLABELLED).all():
         return "the pictures have neither classes nor known contents"
     index = np.random.default_rng([bench.seed, 31]).permutation(part.indices)[:MAX_REAL]
-    inputs, classes = bench.inputs(index), bench.images.classes[index]
+    inputs, groups = bench.inputs(index), groups_of(bench.images.classes, index)
     results: dict[str, Any] = {}
     for k, factor in enumerate(factors):
         wanted, test = labels[index, k], np.arange(len(index))
         if factor == CLASS and part.name == CLASSES:
-            by_class = np.argsort(classes, kind="stable")
+            by_class = np.argsort(wanted, kind="stable")
             fit, test = by_class[::2], by_class[1::2]
             fitted = fit_factor(_rows(inputs, fit), bench.noises, wanted[fit], bench.seed)
         else:
@@ -64,7 +64,7 @@ def measure_leakage(sample: Sample) -> Answer:
         results[factor] = (
             fitted
             if isinstance(fitted, str)
-            else read_factor(fitted, _rows(inputs, test), wanted[test], classes[test], bench.seed)
+            else read_factor(fitted, _rows(inputs, test), wanted[test], groups[test], bench.seed)
         )
         if not bench.noises and isinstance(results[factor], dict):
             results[factor]["b_used"] = results[factor]["b"]
@@ -92,7 +92,7 @@ def measure_swap_accuracy(sample: Sample) -> Answer:
         sample.drawn[0],
         images.gather(x1),
         images.gather(x2),
-        (images.gather(real), labels[real], images.classes[real]),
+        (images.gather(real), labels[real], groups_of(images.classes, real)),
         wanted,
         factors,
         sample.groups,

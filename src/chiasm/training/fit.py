@@ -87,11 +87,11 @@ def fit(
     fabric.launch()
     with fabric.rank_zero_first():
         images = open_data(config.data, config.model.side_px, progress=progress and fabric.is_global_zero)
-    if config.loss.weight_swap > 0 and not images.has_classes:
+    needs_classes = config.loss.weight_swap > 0 or config.loss.weight_adversary > 0
+    if needs_classes and not supervise(images, config.data).has_classes:
         raise ConfigError(
-            f"loss.weight_swap: got {config.loss.weight_swap} for pictures without classes ({config.data.source}); "
-            "put each class into its own subfolder, or train without labels: "
-            "--loss.weight_swap 0 --loss.weight_direct 1 --loss.weight_rec 1 --loss.gamma 0.4"
+            f"loss.weight_swap, loss.weight_adversary: {config.data.source} shows no two pictures of one class; put "
+            "each class into a subfolder of its own, or train without labels: --preset unlabelled"
         )
     if resume is None:
         run, split = _begin(fabric, config, images, runs, name)

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from chiasm.data import UNLABELLED
+from chiasm.evaluation.probes import fit_factor, fit_probe, pixels, read_factor
+
+
+def blobs(num: int, spread: float, seed: int) -> tuple[torch.Tensor, np.ndarray]:
+    """Codes around five centres, in directions of very different scale."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(9).normal(size=(5, 6))
+    labels = rng.integers(0, 5, size=num)
+    codes = (centres[labels] + spread * rng.normal(size=(num, 6))) * np.array([1, 10, 0.1, 1, 5, 1])
+    return torch.from_numpy(codes).float(), labels
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+def test_one_hot_codes_are_read_without_error(kind) -> None:
+    labels = np.arange(200) % 7 + 3
+    codes = torch.eye(10)[torch.from_numpy(labels)]
+    assert fit_probe(codes, labels, kind=kind).right(codes, labels).mean() == 1
+
+
+def test_the_linear_probe_agrees_with_scikit_learn() -> None:
+    (codes, labels), (test, test_labels) = blobs(600, 0.8, 0), blobs(900, 0.8, 1)
+    scale = codes.std(dim=0)
+    wanted = LogisticRegression(max_iter=500).fit(codes / scale, labels).score(test / scale, test_labels)
+    assert 0.6 < wanted < 0.95
+    assert fit_probe(codes, labels, kind="linear").right(test, test_labels).mean() == pytest.approx(wanted, abs=0.02)
+
+
+def test_only_the_mlp_reads_what_no_line_divides() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.uniform(-1, 1, size=(900, 2))
+    labels = (codes[:, 0] * codes[:, 1] > 0).astype(np.int64)
+    x = torch.from_numpy(codes).float()
+    right = {k: fit_probe(x[:600], labels[:600], kind=k).right(x[600:], labels[600:]).mean() for k in ("linear", "mlp")}
+    assert right["linear"] < 0.65
+    assert right["mlp"] > 0.9
+
+
+def test_noise_drowns_what_is_smaller_than_it_and_nothing_else() -> None:
+    labels = np.arange(400) % 4
+    codes = torch.eye(4)[torch.from_numpy(labels)]
+    drowned, clear = (fit_probe(codes * size, labels, kind="mlp", noise=1.0) for size in (0.05, 50.0))
+    assert 0.15 < drowned.right(codes * 0.05, labels).mean() < 0.4
+    assert clear.right(codes * 50, labels).mean() == 1
+
+
+def test_pure_noise_is_read_at_chance() -> None:
+    rng = np.random.default_rng(4)
+    codes = {"a": torch.from_numpy(rng.normal(size=(500, 5))).float()}
+    labels = rng.integers(0, 4, size=500)
+    probes = fit_factor({"a": codes["a"][:300]}, {}, labels[:300])
+    found = read_factor(probes, {"a": codes["a"][300:]}, labels[300:], np.arange(200))
+    assert found["chance"] == 0.25
+    for kind in ("linear", "mlp"):
+        assert found["a"][kind]["low"] <= 0.27
+        assert found["a"][kind]["mean"] < 0.36
+        assert found["a"][kind]["n"] == 200
+
+
+def test_unknown_and_unlearned_values_are_left_out() -> None:
+    labels = np.array([0, 1, 0, 1, 0, 0, 2, 2])
+    labels[:2] = UNLABELLED
+    codes = {"a": torch.eye(3)[torch.from_numpy(np.maximum(labels, 0))].repeat(1, 1)}
+    probes = fit_factor({"a": codes["a"][:6]}, {}, labels[:6])
+    assert probes.num_fit == 4
+    assert read_factor(probes, {"a": codes["a"][6:]}, labels[6:], np.arange(2)).startswith("no held-out picture")
+    found = read_factor(probes, codes, labels, np.arange(8))
+    assert found["a"]["linear"]["n"] == 4
+    assert found["majority"] == 0.75
+
+
+def test_a_factor_with_one_value_is_refused_with_a_reason() -> None:
+    assert "fewer than two values" in fit_factor({"a": torch.zeros(3, 2)}, {}, np.array([1, 1, UNLABELLED]))
+
+
+def test_the_same_seed_gives_the_same_probe() -> None:
+    codes, labels = blobs(80, 1.0, 0)
+    first, again = (fit_probe(codes, labels, kind="mlp", noise=0.5, seed=3).right(codes, labels) for _ in range(2))
+    assert (first == again).all()
+
+
+def test_pixels_are_means_over_squares() -> None:
+    pictures = np.zeros((2, 3, 32, 32), dtype=np.uint8)
+    pictures[1, 0, :2, :2] = 255
+    found = pixels(pictures)
+    assert found.shape == (2, 3 * 16 * 16)
+    assert float(found[1, 0]) == 1
+    assert float(found[1, 1:].max()) == -1

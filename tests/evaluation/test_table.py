@@ -1,0 +1,13 @@
+from chiasm.evaluation.table import align, number, percent
+
+
+def test_numbers_are_shown_with_their_intervals() -> None:
+    value = {"mean": 0.12345, "low": 0.1, "high": 0.2, "n": 9}
+    assert number(value, 3) == "0.123 [0.100, 0.200]"
+    assert percent(value) == "12.3 [10.0, 20.0]"
+    assert number(None, 3) == ""
+
+
+def test_columns_stand_below_each_other() -> None:
+    lines = align([("name", "a", "b"), ("longer", "1"), ("x", "22", "3")])
+    assert lines == ["name    a   b", "-" * 13, "longer  1", "x       22  3"]
