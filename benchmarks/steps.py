@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import sys
 import time
@@ -15,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from chiasm.networks import CrossModel
 from chiasm.objective import Objective
 from chiasm.presets import PRESETS
-from chiasm.training.compiling import compile_whole
+from chiasm.training.budget import Budget
+from chiasm.training.compiling import compile_networks
 from tests.plain import PlainModel
 
 BATCH = {"report": 8, "photo": 8}
@@ -31,7 +33,7 @@ def stepper(preset: str, plain: bool) -> Callable[[], float]:
     objective = Objective(model, config.loss, num_classes=200)
     optimizer = torch.optim.Adam(objective.parameters(), lr=config.train.lr, betas=config.train.betas, fused=not plain)
     if not plain:
-        compile_whole(objective)
+        compile_networks(objective.model, dataclasses.replace(config.train, compile="on"), Budget(None, None))
     num = BATCH.get(preset, config.train.batch_size)
     layout = torch.contiguous_format if plain else torch.channels_last
     x = torch.rand(num, 3, config.model.side_px, config.model.side_px).mul(2).sub(1).contiguous(memory_format=layout)

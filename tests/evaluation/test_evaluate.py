@@ -9,7 +9,7 @@ from grids import copies_x1, grid, oracle
 from chiasm.cli import main
 from chiasm.config import DataConfig
 from chiasm.data import UNLABELLED, ImageSet, Split, make_split
-from chiasm.evaluation import classifiers, probes
+from chiasm.evaluation import classifiers, probes, topics
 from chiasm.evaluation.evaluate import NOT_MEASURED, evaluate, save_results
 from chiasm.evaluation.heads import Plan
 from chiasm.evaluation.sample import CLASSES, SAMPLES, find_parts
@@ -21,7 +21,7 @@ TOPICS = {"swap", "leakage", "swap_accuracy", "cheats", "realism"}
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classifiers, "PLAN", Plan(lr=4e-3, batch=32, min_steps=15, max_rounds=3))
-    short = {kind: Plan(lr=1e-2, min_steps=10, max_rounds=4) for kind in ("linear", "mlp")}
+    short = {kind: Plan(lr=5e-2, min_steps=12, max_rounds=4) for kind in ("linear", "mlp")}
     monkeypatch.setattr(probes, "PLANS", short)
 
 
@@ -38,13 +38,15 @@ def numbers(results: dict) -> list[dict]:
     return [n for value in results.values() if isinstance(value, dict) for n in numbers(value)]
 
 
-def test_an_oracle_on_held_out_pictures_and_classes(tmp_path: Path) -> None:
+def test_an_oracle_on_held_out_pictures_and_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "MIN_PICTURES", 4)
     images = grid(num_classes=16, num_contents=4)
     results = measured(oracle(images), images)
     for part in (SAMPLES, CLASSES):
         assert set(results[part]) == TOPICS
         assert results[part]["swap"]["swap"]["l1"]["mean"] == pytest.approx(0, abs=1e-6)
         assert results[part]["cheats"]["alarms"] == []
+        assert results[part]["cheats"]["copy_x1"] == results[part]["cheats"]["copy_x1_true"]
         assert results[part]["leakage"]["place"]["b_used"] == results[part]["leakage"]["place"]["b"]
     assert results[SAMPLES]["leakage"]["place"]["b"]["linear"]["mean"] == 1
     assert all(n["low"] - 1e-9 <= n["mean"] <= n["high"] + 1e-9 for n in numbers(results))

@@ -66,11 +66,15 @@ def evaluate(
     for name in (SAMPLES, CLASSES):
         if name not in results:
             reasons[name] = f"the split has no such pictures in its part {part!r}"
-    about: dict[str, Any] = {"part": part, "seed": seed, "num": num, "noise_b": noise_b, "interval": bootstrap.HOW}
-    about["num_pictures"] = {"train": len(split.train)} | {p.name: len(p.indices) for p in parts}
-    about["versions"] = {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
-    about["seconds"] = round(time.perf_counter() - started, 1)
-    return {"about": about, **results, NOT_MEASURED: reasons}
+    about = {"part": part, "seed": seed, "num": num, "noise_b": noise_b, "interval": bootstrap.HOW}
+    num_pictures = {"train": len(split.train)} | {p.name: len(p.indices) for p in parts}
+    details = {"num_pictures": num_pictures, "versions": _versions()}
+    seconds = round(time.perf_counter() - started, 1)
+    return {"about": {**about, **details, "seconds": seconds}, **results, NOT_MEASURED: reasons}
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
 
 
 def _measure(bench: Bench, part: Part, bar: tqdm) -> dict[str, Answer]:

@@ -96,7 +96,8 @@ def _cheats(values: Mapping[str, Any]) -> Iterator[Row]:
     for key, name in CHEATS.items():
         if key in values:
             shown = number(values[key], 4) if key == "home" else percent(values[key]) + " %"
-            yield name, shown, sound.get(key[:4], "")
+            true = values.get(f"{key}_true")
+            yield name, shown, f"{100 * true['mean']:.1f} % (of true mixes)" if true else sound.get(key[:4], "")
 
 
 def _realism(values: Mapping[str, Any]) -> Iterator[Row]:

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 
 from chiasm.data import UNLABELLED
-from chiasm.evaluation.bootstrap import groups_of, ratio_interval
-from chiasm.evaluation.cheats import alarms, cheat_ratios, ratio
+from chiasm.evaluation.bootstrap import groups_of, interval, ratio_interval
+from chiasm.evaluation.cheats import alarms, cheat_ratios, copies, ratio
 from chiasm.evaluation.classifiers import CLASS, ClassMeans, factor_labels, swap_accuracy
 from chiasm.evaluation.inference import to_unit
 from chiasm.evaluation.probes import fit_factor, read_factor
 from chiasm.evaluation.realism import MIN_PICTURES, realism
 from chiasm.evaluation.recombination import picture_errors, recombination_errors, summarise
 from chiasm.evaluation.references import Indices
-from chiasm.evaluation.sample import CLASSES, Sample
+from chiasm.evaluation.sample import CLASSES, Bench, Sample
+from chiasm.evaluation.swap import l1
 
 Answer = dict[str, Any] | str
 """Results, or the reason why there are none; such reasons may stand in for any of the results too."""
@@ -37,7 +38,7 @@ def measure_swap(sample: Sample) -> Answer:
         return summarise(errors, sample.groups, bench.seed) | missing
     x1 = to_unit(torch.from_numpy(bench.images.gather(sample.target)))
     results = summarise({"reconstruction": picture_errors(reconstructions, x1)}, sample.groups, bench.seed)
-    reason = "the set does not say completely what is in a picture beside its class"
+    reason = "what a picture shows beside its class is not known, or not completely"
     return results | {"swap": reason if bench.images.has_classes else "the pictures have no classes"}
 
 
@@ -112,7 +113,22 @@ def measure_cheats(sample: Sample) -> Answer:
     results: dict[str, Any] = {
         name: ratio_interval(*pair, sample.groups[differ], seed=bench.seed) for name, pair in ratios.items()
     }
+    if sample.has_truth:
+        results |= _true_copies(bench, *(index[differ] for index in sample.triplets))
     return results | {"alarms": alarms({name: ratio(*pair) for name, pair in ratios.items()})}
+
+
+def _true_copies(bench: Bench, x1: Indices, x2: Indices, truth: Indices) -> dict[str, dict[str, float]]:
+    """The share of copies among the true mixes: what an honest model would score.
+
+    Where x1 has x2's content but for a detail, the true mix is nearly x1.
+    """
+    first, second, true = (to_unit(torch.from_numpy(bench.images.gather(index))) for index in (x1, x2, truth))
+    groups, apart = groups_of(bench.images.classes, truth), l1(first, second)
+    return {
+        f"copy_{name}_true": interval(copies(l1(true, x), apart).numpy(), groups, seed=bench.seed)
+        for name, x in (("x1", first), ("x2", second))
+    }
 
 
 def measure_realism(sample: Sample) -> Answer:

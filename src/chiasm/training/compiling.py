@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import warnings
 
 import torch
 
 from chiasm.config import TrainConfig
+from chiasm.data.cache import default_cache_dir
 from chiasm.networks import CrossModel
 from chiasm.training.budget import Budget
 
@@ -37,6 +39,8 @@ def compile_networks(model: CrossModel, config: TrainConfig, budget: Budget) -> 
     if not torch.cuda.is_available() and not any(map(shutil.which, ("g++", "clang++", "cl"))):
         warnings.warn("no C++ compiler here: training goes on without torch.compile, slower", stacklevel=2)
         return False
+    # What was compiled once is found again by the next run; torch's own default is a folder that reboots empty.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(default_cache_dir() / "compiled"))
     for network in (model.encoder_a, model.encoder_b, model.generator):
         network.compile()
     return True
