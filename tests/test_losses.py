@@ -12,6 +12,7 @@ from chiasm.losses import (
     r1_penalty,
     reader_loss,
     realism_loss,
+    spread_loss,
 )
 
 
@@ -76,3 +77,10 @@ def test_r1_is_half_the_squared_gradient() -> None:
     x = torch.randn(2, 3, 4, 4, requires_grad=True)
     on_real = (x * w).sum(dim=(1, 2, 3))[:, None, None, None]
     torch.testing.assert_close(r1_penalty(on_real, x), 0.5 * w.square().sum())
+
+
+def test_spread_is_the_shortfall_of_the_standard_deviations() -> None:
+    code = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32) * np.array([0.1, 0.5, 1, 2, 4], np.float32)
+    wanted = np.maximum(0, 1 - np.sqrt(code.var(axis=0, ddof=1) + 1e-4)).mean()
+    assert float(spread_loss(torch.tensor(code))) == pytest.approx(wanted, rel=1e-4)
+    assert float(spread_loss(torch.tensor(code[:, 4:]))) == 0

@@ -124,3 +124,24 @@ def test_unlabelled_pictures_are_judged_without_a_class(x: torch.Tensor) -> None
     blind, told = judge(x, torch.full((4,), -1)), judge(x, torch.tensor([0, 1, 2, 0]))
     assert torch.equal(blind, judge(x))
     assert not torch.allclose(blind, told)
+
+
+def test_reader_learns_from_real_pictures_and_moves_the_networks_by_mixed_ones(
+    model: CrossModel, x: torch.Tensor
+) -> None:
+    objective = Objective(model, LossConfig(weight_adversary=0.0, weight_reader=1.0), num_classes=3)
+    terms = objective(x, x, torch.tensor([0, 1, 2, -1]), 1.0).terms
+    reader, generator = list(objective.reader.parameters()), list(model.generator.parameters())
+    for name, moves, leaves in (("reader_x", reader, generator), ("reader_mix", generator, reader)):
+        grads = torch.autograd.grad(terms[name], moves + leaves, retain_graph=True, allow_unused=True)
+        assert all(g is not None and g.any() for g in grads[: len(moves)])
+        assert all(g is None for g in grads[len(moves) :])
+
+
+def test_disturbing_the_mix_changes_only_what_is_read_from_it(model: CrossModel, x: torch.Tensor) -> None:
+    quiet, noisy = (
+        LossConfig(weight_rec=1.0, weight_adversary=0.0, noise_b=0.0, noise_mix=sigma) for sigma in (0.0, 0.5)
+    )
+    one, other = (Objective(model, config)(x, x, None, 1.0).terms for config in (quiet, noisy))
+    assert one["swap"] == other["swap"]
+    assert one["rec"] != other["rec"]

@@ -141,6 +141,8 @@ class LossConfig:
     """Weight of the cycle loss on code B (eq. 3); as gamma when not given."""
     cross_start: float = 0.0
     """Fraction of the training after which the crossing terms begin."""
+    noise_mix: float = 0.0
+    """Standard deviation of noise on the mixed pictures before they are read again, against hidden signals."""
     weight_swap: float = 1.0
     """Same-class swap: the code A of another picture of the class must reconstruct this one. Needs classes."""
     weight_direct: float = 0.0
@@ -157,6 +159,10 @@ class LossConfig:
     """Weight of the squared code B."""
     weight_adversary: float = 0.1
     """Weight of hiding the class in code B from an adversary that learns to read it. Needs classes."""
+    weight_reader: float = 0.0
+    """Weight of a class reader, taught on real pictures, reading x1's class from the mix x_a1b2. Needs classes."""
+    weight_spread: float = 0.0
+    """Weight of the hinge that keeps both codes from being constant."""
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -253,7 +259,7 @@ class TrainConfig:
     """Whether the step size follows a cosine; else it is constant."""
     seed: int = 0
     """Seed of the weights, the batches and the noise."""
-    validate_every: int = 200
+    validate_every: int = 500
     """Steps between two validations."""
     num_val_pairs: int = 64
     """Pairs measured at each validation."""

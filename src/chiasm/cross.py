@@ -54,6 +54,14 @@ def mix(model: CrossModel, codes: Codes, slice_size: int = 0) -> Images:
     return draw(model, Codes(codes.a, swap_halves(codes.b)), slice_size)
 
 
+def disturb(x_mix: Images, sigma: float) -> Images:
+    """Mixed pictures with noise of a standard deviation sigma, so that no faint signal in them can be read again.
+
+    Source: against the steganography of Chu et al. 2017; spec/cross-training.md, section 6.
+    """
+    return x_mix + sigma * torch.randn_like(x_mix) if sigma > 0 else x_mix
+
+
 def reassemble(model: CrossModel, codes_of_mix: Codes, slice_size: int = 0) -> Images:
     """Mix the mixed pictures again, which must return the originals [x1_rec; x2_rec].
 

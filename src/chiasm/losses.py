@@ -141,3 +141,16 @@ def r1_penalty(on_real: Patches, x: Images) -> Scalar:
     """
     (gradient,) = torch.autograd.grad(on_real.mean(dim=(1, 2, 3)).sum(), x, create_graph=True)
     return 0.5 * gradient.square().sum(dim=(1, 2, 3)).mean()
+
+
+def spread_loss(code: Code) -> Scalar:
+    """How far the standard deviations of a code's dimensions over the batch fall short of 1; 0 where none does.
+
+    Keeps a code from being constant, which the cycle losses alone would reward.
+
+    Args:
+        code: of at least two pictures.
+
+    Source: Bardes et al. 2022 (VICReg), eq. 1, with gamma = 1 and eps = 1e-4.
+    """
+    return F.relu(1 - (code.var(dim=0) + 1e-4).sqrt()).mean()

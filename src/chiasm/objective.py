@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from chiasm.config import GanConfig, LossConfig
-from chiasm.cross import Codes, Images, disassemble, draw, mix, reassemble, swap_halves
+from chiasm.cross import Codes, Images, disassemble, disturb, draw, mix, reassemble, swap_halves
 from chiasm.losses import (
     Classes,
     Code,
@@ -22,10 +22,11 @@ from chiasm.losses import (
     r1_penalty,
     reader_loss,
     realism_loss,
+    spread_loss,
 )
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator
-from chiasm.networks.reader import CodeReader
+from chiasm.networks.reader import CodeReader, PictureReader
 
 
 class Outcome(NamedTuple):
@@ -68,6 +69,8 @@ class Objective(nn.Module):
         self.config = config
         if config.weight_adversary > 0:
             self.adversary = CodeReader(model.config.code_b, num_classes)
+        if config.weight_reader > 0:
+            self.reader = PictureReader(model.config.encoder_widths, num_classes)
 
     def forward(
         self,
@@ -88,35 +91,46 @@ class Objective(nn.Module):
         """
         config, model = self.config, self.model
         crossing = config.crosses and used >= config.cross_start
-        mixes = crossing or discriminator is not None
+        reads = classes if config.weight_reader > 0 else None
+        mixes = crossing or reads is not None or discriminator is not None
         terms: dict[str, Scalar] = {}
         a, a_partner = self._codes_a(x, x_partner, needs_own=config.weight_direct > 0 or mixes)
         b = model.encoder_b(x)
         if config.decay_b > 0:
             terms["decay_b"] = config.decay_b * code_decay(b)
+        if config.weight_spread > 0:
+            terms["spread"] = config.weight_spread * (spread_loss(a) + spread_loss(b))
         if self.training and config.noise_b > 0:
             b = b + config.noise_at(used) * torch.randn_like(b)
         if config.weight_adversary > 0 and classes is not None:
             terms |= self._adversary_terms(b, classes)
-        if a_partner is not None:
+        if x_partner is not None and config.weight_swap > 0:
             terms["swap"] = config.weight_swap * self._picture_loss(x, Codes(a_partner, b))
         if config.weight_direct > 0:
             terms["direct"] = config.weight_direct * self._picture_loss(x, Codes(a, b))
         x_mix = mix(model, Codes(a, b), self.slice_size) if mixes else None
         if x_mix is not None and crossing:
             terms |= self._crossing_terms(x, Codes(a, b), x_mix)
+        if x_mix is not None and reads is not None:
+            terms |= self._reader_terms(x, x_mix, reads)
         if x_mix is not None and discriminator is not None and self.gan.weight_at(used) > 0:
             judged = _frozen(discriminator)(x_mix, classes)
             terms["gan"] = self.gan.weight_at(used) * realism_loss(self.gan.kind, judged)
         return Outcome(terms, None if x_mix is None else x_mix.detach())
 
-    def _codes_a(self, x: Images, x_partner: Images | None, needs_own: bool) -> tuple[Tensor, Tensor | None]:
-        """Code A of the pictures and of their partners, read in one pass; what is not needed is not read."""
+    def _codes_a(self, x: Images, x_partner: Images | None, needs_own: bool) -> tuple[Tensor, Tensor]:
+        """Code A of the pictures and of their partners, read in one pass.
+
+        Where the pictures' own codes are not needed, the partners', which show the same class, stand for them;
+        where there are no partners, the other way round.
+        """
         encoder_a = self.model.encoder_a
         if x_partner is None or self.config.weight_swap == 0:
-            return encoder_a(x), None
+            own = encoder_a(x)
+            return own, own
         if not needs_own:
-            return x.new_empty(0), encoder_a(x_partner)
+            partner = encoder_a(x_partner)
+            return partner, partner
         own, partner = encoder_a(torch.cat([x, x_partner])).chunk(2)
         return own, partner
 
@@ -131,11 +145,18 @@ class Objective(nn.Module):
             "adversary": self.config.weight_adversary * confusion_loss(_frozen(self.adversary)(b)),
         }
 
+    def _reader_terms(self, x: Images, x_mix: Images, classes: Classes) -> dict[str, Scalar]:
+        """The reader learns the classes of real pictures; mixed ones must show it the class of their A."""
+        return {
+            "reader_x": reader_loss(self.reader(x), classes),
+            "reader_mix": self.config.weight_reader * reader_loss(_frozen(self.reader)(x_mix), classes),
+        }
+
     def _crossing_terms(self, x: Images, codes: Codes, x_mix: Images) -> dict[str, Scalar]:
         """Eq. 1 to 3: take the mixed pictures apart, mix again."""
         config = self.config
         terms: dict[str, Scalar] = {}
-        codes_of_mix = disassemble(self.model, x_mix)
+        codes_of_mix = disassemble(self.model, disturb(x_mix, config.noise_mix if self.training else 0.0))
         if config.weight_rec > 0:
             terms["rec"] = config.weight_rec * home_loss(x, reassemble(self.model, codes_of_mix, self.slice_size))
         if config.cycle_a > 0:

@@ -163,13 +163,13 @@ def alarms(values: Mapping[str, float]) -> list[str]:
     if values["copy_x2"] > COPY_ALARM:
         sounded.append(
             f"copy-through: {values['copy_x2']:.0%} of the mixes equal x2 (code A is ignored, B carries the whole "
-            "picture); try --loss.weight_swap 1 or --loss.weight_adversary 0.1 (both need classes), a larger "
-            "--loss.noise_b and --loss.decay_b, or a narrower --model.code_b"
+            "picture); try --loss.weight_swap 1 or --loss.weight_adversary 0.1 (both need classes), a "
+            "larger --loss.noise_b and --loss.decay_b, or a narrower --model.code_b"
         )
     hidden = max(values["hidden_noise"], values["hidden_8bit"])
     if hidden > HIDDEN_ALARM:
         sounded.append(
             f"steganography: coming home gets {hidden:.0%} worse when the mix is disturbed invisibly (its codes are "
-            "hidden in it); try --loss.weight_direct 1 or --loss.weight_swap 1 with a smaller --loss.weight_rec"
+            "hidden in it); try --loss.noise_mix 0.1, or --loss.weight_direct 1 with a smaller --loss.weight_rec"
         )
     return sounded

@@ -1,7 +1,10 @@
-"""A reader: it tells the class from a code."""
+"""Readers: they tell the class from a code, or from a picture."""
+
+from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class CodeReader(nn.Module):
@@ -26,3 +29,28 @@ class CodeReader(nn.Module):
     def forward(self, code: Float[Tensor, "n code"]) -> Float[Tensor, "n classes"]:
         """Codes -> logits of the classes."""
         return self.layers(code)
+
+
+class PictureReader(nn.Module):
+    """Stride-2 convolutions, their mean over the picture, and one linear map to the classes.
+
+    Without BatchNorm, so that reading mixed pictures leaves no trace in it.
+
+    Args:
+        widths: output channels of the convolutions.
+        num_classes: classes to tell apart.
+    """
+
+    def __init__(self, widths: Sequence[int], num_classes: int) -> None:
+        super().__init__()
+        channels = [3, *widths]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(channels[i], channels[i + 1], 4, stride=2, padding=1) for i in range(len(widths))
+        )
+        self.classes = nn.Linear(widths[-1], num_classes)
+
+    def forward(self, x: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n classes"]:
+        """Pictures in [-1, 1] -> logits of the classes."""
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.2)
+        return self.classes(x.mean(dim=(2, 3)))

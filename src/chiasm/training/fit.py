@@ -18,6 +18,7 @@ from tqdm import tqdm
 from chiasm.checkpoint import flatten_optimizer, load_state, restore_optimizer, save_model, save_state
 from chiasm.config import Config, ConfigError
 from chiasm.data import Batches, ImageSet, LoadedBatch, Split, load_split, make_split, open_data, save_split, supervise
+from chiasm.evaluation.cheats import alarms
 from chiasm.evaluation.inference import to_unit
 from chiasm.networks import CrossModel
 from chiasm.objective import DiscriminatorObjective, Objective
@@ -29,6 +30,8 @@ from chiasm.training.run import RunFolder, Tracker
 from chiasm.training.validate import Validation, save_figures
 
 LOG_EVERY = 20
+# What the adversary, the reader and the discriminator minimise for themselves is no loss of the model.
+OTHERS_TERMS = ("reader_b", "reader_x", "discriminator", "r1")
 SECONDS_BETWEEN_CHECKPOINTS = 60
 
 
@@ -47,6 +50,7 @@ class FitResult:
         metrics: the last validation, L1 on [-1, 1].
         figures: the figures' paths.
         interrupted: whether it was stopped before its budget was used up.
+        alarms: what is wrong with the model, as of the last validation.
     """
 
     run: Path
@@ -55,6 +59,7 @@ class FitResult:
     metrics: dict[str, float]
     figures: list[Path]
     interrupted: bool
+    alarms: list[str]
 
 
 def fit(
@@ -169,6 +174,7 @@ class _Training:
         compile_networks(self.objective.model, train, self.budget)
         self.wrapped = {name: fabric.setup(*part) for name, part in parts.items()}
         self.last_metrics: dict[str, float] = {}
+        self.alarms: list[str] = []
 
     def train(self) -> FitResult:
         """Step until the budget is used up or somebody asks to stop; save and show what was learned."""
@@ -200,6 +206,7 @@ class _Training:
             metrics=self.last_metrics,
             figures=figures,
             interrupted=interrupted,
+            alarms=self.alarms,
         )
 
     def training_step(self, batch: LoadedBatch, used: float) -> dict[str, torch.Tensor]:
@@ -249,13 +256,15 @@ class _Training:
                         f"(now {self.config.train.lr}); the last good checkpoint is {self.run.checkpoint}."
                     )
         means = {f"train/{name}": float(np.mean([r[name] for r in rows if name in r])) for name in rows[-1]}
-        loss = sum(means.values())
+        loss = sum(value for name, value in means.items() if name.removeprefix("train/") not in OTHERS_TERMS)
         tracker.log(self.step, {"minutes": self.elapsed_s / 60, **means, "train/loss": loss})
         window.clear()
         shown = {"step": self.step, "loss": f"{loss:.3f}"}
         swap = self.last_metrics.get("swap/swap", self.last_metrics.get("swap/reconstruction"))
         if swap is not None:
             shown["swap" if "swap/swap" in self.last_metrics else "reconstruction"] = f"{swap:.3f}"
+        if self.alarms:
+            shown["alarm"] = ", ".join(alarm.partition(":")[0] for alarm in self.alarms)
         bar.set_postfix(shown)
         bar.update(max(0.0, min(100.0, 100 * self.budget.used(self.step, self.elapsed_s)) - bar.n))
 
@@ -265,8 +274,18 @@ class _Training:
             self.last_metrics = self.validation.measure(self.objective, self.fabric.device)
             tracker.log(self.step, self.last_metrics)
             tracker.picture(self.step, "strip", self.validation.strip(self.objective, self.fabric.device))
+            self._sound(bar)
         tracker.flush()
         self.objective.train()
+
+    def _sound(self, bar: Any) -> None:
+        """Say what goes wrong, once for each kind of alarm."""
+        cheats = {name.removeprefix("cheat/"): v for name, v in self.last_metrics.items() if name.startswith("cheat/")}
+        before = {alarm.partition(":")[0] for alarm in self.alarms}
+        self.alarms = alarms(cheats)
+        for alarm in self.alarms:
+            if alarm.partition(":")[0] not in before:
+                bar.write(f"alarm at step {self.step}: {alarm}")
 
     def _finish(self, tracker: Tracker, window: list[dict[str, torch.Tensor]]) -> list[Path]:
         with self._bar(disable=True) as bar:

@@ -19,5 +19,6 @@ def summary(result: FitResult) -> str:
             value = metrics[f"swap/{name}"]
             ratio = "" if name == "swap" else f"   swap is {swap / value:.2f} of it"
             lines.append(f"  {label:<14}  {value:.3f}{ratio}")
+    lines += [f"alarm: {alarm}" for alarm in result.alarms]
     lines += ["figures:", *(f"  {path}" for path in result.figures)]
     return "\n".join(lines)

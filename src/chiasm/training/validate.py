@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chiasm.cross import disassemble, mix, reassemble
-from chiasm.data import Batches, ImageSet, Split
+from chiasm.data import UNLABELLED, Batches, ImageSet, Split
+from chiasm.evaluation.cheats import measure_cheats
 from chiasm.evaluation.inference import draw, encode, to_bytes, to_unit
 from chiasm.evaluation.swap import swap_errors
 from chiasm.evaluation.triplets import draw_triplets
@@ -19,6 +20,7 @@ from chiasm.plots import strip, swap_matrix
 
 NUM_STRIP_PAIRS = 6
 NUM_MATRIX = 8
+NUM_CHEAT_PAIRS = 32
 
 
 class Validation:
@@ -36,6 +38,7 @@ class Validation:
         self.split = split
         self.batch = Batches(images, split.val, batch_size=2 * num_pairs, seed=seed).at(0)
         self.triplets = draw_triplets(images, split.val, 4 * num_pairs, seed)
+        self.cheat_pairs = self._choose_cheat_pairs()
 
     @torch.inference_mode()
     def measure(self, objective: Objective, device: torch.device) -> dict[str, float]:
@@ -46,7 +49,9 @@ class Validation:
         values = {f"val/{name}": float(value) for name, value in terms.items()}
         values["val/loss"] = sum(values.values())
         errors = swap_errors(objective.model, self.images, self.triplets)
-        return values | {f"swap/{name}": value for name, value in errors.items()}
+        cheats = measure_cheats(objective.model, *self.cheat_pairs)
+        values |= {f"swap/{name}": value for name, value in errors.items()}
+        return values | {f"cheat/{name}": value for name, value in cheats.items()}
 
     @torch.inference_mode()
     def strip(self, objective: Objective, device: torch.device) -> Image.Image:
@@ -68,6 +73,14 @@ class Validation:
         grid = draw(objective.model, a.repeat_interleave(len(b), dim=0), b.repeat(len(a), 1))
         mixes = to_bytes(grid).reshape(len(a), len(b), *bytes_a.shape[1:])
         return swap_matrix(bytes_a, bytes_b, mixes)
+
+    def _choose_cheat_pairs(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Pairs of pictures of different classes: of one class, x2 would be the right answer."""
+        first, second = self.batch.index.reshape(2, -1)
+        classes = self.images.classes
+        differ = (classes[first] != classes[second]) | (classes[first] == UNLABELLED)
+        chosen = np.flatnonzero(differ if differ.any() else np.ones_like(differ))[:NUM_CHEAT_PAIRS]
+        return self.images.gather(first[chosen]), self.images.gather(second[chosen])
 
     def _load(self, index: NDArray[np.int64], device: torch.device) -> torch.Tensor:
         return to_unit(torch.from_numpy(self.images.images[index]).to(device))
