@@ -7,6 +7,7 @@ from chiasm.losses import (
     code_decay,
     confusion_loss,
     discriminator_loss,
+    edge_loss,
     home_loss,
     picture_loss,
     r1_penalty,
@@ -84,3 +85,12 @@ def test_spread_is_the_shortfall_of_the_standard_deviations() -> None:
     wanted = np.maximum(0, 1 - np.sqrt(code.var(axis=0, ddof=1) + 1e-4)).mean()
     assert float(spread_loss(torch.tensor(code))) == pytest.approx(wanted, rel=1e-4)
     assert float(spread_loss(torch.tensor(code[:, 4:]))) == 0
+
+
+def test_edge_loss_is_the_error_of_neighbours_differences() -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 2, 3, 4, 4)).astype(np.float32)
+    wanted = (
+        np.abs(np.diff(y, axis=2) - np.diff(x, axis=2)).mean() + np.abs(np.diff(y, axis=3) - np.diff(x, axis=3)).mean()
+    )
+    assert float(edge_loss(torch.tensor(x), torch.tensor(y))) == pytest.approx(wanted, rel=1e-4)
+    assert float(edge_loss(torch.tensor(x), torch.tensor(x + 0.5))) == pytest.approx(0, abs=1e-6)

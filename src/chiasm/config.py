@@ -102,21 +102,25 @@ class ModelConfig:
     generator_widths: tuple[int, ...] = (128, 96, 48, 24)
     """Channels of the first feature map, then of each upsampling block; each block doubles the side."""
     head_widths: tuple[int, ...] = ()
-    """Channels of further 5x5 convolutions at full size, before the last one."""
+    """Channels of further convolutions at full size, before the last one."""
+    head_kernel: int = 5
+    """Kernel size of those convolutions, odd."""
     rgb_kernel: int = 3
     """Kernel size of the last convolution, odd."""
     output: Literal["tanh", "sigmoid"] = "tanh"
     """Last activation: 'tanh' covers the inputs' range [-1, 1]; 'sigmoid' is the report's range mismatch."""
 
     def __post_init__(self) -> None:
-        for key in ("side_px", "code_a", "code_b", "rgb_kernel"):
+        for key in ("side_px", "code_a", "code_b"):
             _require(getattr(self, key) >= 1, f"model.{key}", getattr(self, key), "give a positive number")
         for key in ("encoder_widths", "dense_widths", "generator_widths", "head_widths"):
             widths = getattr(self, key)
             _require(all(w >= 1 for w in widths), f"model.{key}", widths, "give positive numbers")
         _require(len(self.encoder_widths) >= 1, "model.encoder_widths", (), "give at least one block")
         _require(len(self.generator_widths) >= 2, "model.generator_widths", (), "give at least two widths")
-        _require(self.rgb_kernel % 2 == 1, "model.rgb_kernel", self.rgb_kernel, "give an odd number")
+        for key in ("head_kernel", "rgb_kernel"):
+            kernel = getattr(self, key)
+            _require(kernel >= 1 and kernel % 2 == 1, f"model.{key}", kernel, "give a positive odd number")
         blocks = max(len(self.encoder_widths), len(self.generator_widths) - 1)
         _require(
             self.side_px % 2**blocks == 0,
@@ -147,10 +151,12 @@ class LossConfig:
     """Same-class swap: the code A of another picture of the class must reconstruct this one. Needs classes."""
     weight_direct: float = 0.0
     """Direct reconstruction G(a1, b1)."""
-    weight_worst: float = 0.5
+    weight_worst: float = 0.0
     """Weight of the mean over the worst pixels of a picture, inside the swap and direct terms."""
     worst_fraction: float = 0.05
     """The fraction of a picture's pixels that counts as worst."""
+    weight_edges: float = 0.0
+    """Weight of the error of the pictures' edges, inside the swap and direct terms."""
     noise_b: float = 1.0
     """Standard deviation of the noise that is added to code B in training."""
     noise_ramp: float = 0.0

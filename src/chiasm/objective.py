@@ -17,6 +17,7 @@ from chiasm.losses import (
     code_decay,
     confusion_loss,
     discriminator_loss,
+    edge_loss,
     home_loss,
     picture_loss,
     r1_penalty,
@@ -136,7 +137,10 @@ class Objective(nn.Module):
 
     def _picture_loss(self, x: Images, codes: Codes) -> Scalar:
         x_drawn = draw(self.model, codes, self.slice_size)
-        return picture_loss(x, x_drawn, self.config.weight_worst, self.config.worst_fraction)
+        loss = picture_loss(x, x_drawn, self.config.weight_worst, self.config.worst_fraction)
+        if self.config.weight_edges > 0:
+            loss = loss + self.config.weight_edges * edge_loss(x, x_drawn)
+        return loss
 
     def _adversary_terms(self, b: Code, classes: Classes) -> dict[str, Scalar]:
         """The adversary learns to read the class from code B as it is; the encoder learns to leave it no clue."""

@@ -44,6 +44,24 @@ def report() -> Config:
     )
 
 
+def report_small() -> Config:
+    """The report at 64 px with a quarter of the channels, otherwise to the letter: minutes on a CPU."""
+    whole = report()
+    model = ModelConfig(
+        side_px=64,
+        code_a=64,
+        code_b=64,
+        encoder_widths=(8, 16, 32, 64),
+        code_block=True,
+        dense_widths=(512, 1024),
+        generator_widths=(64, 64, 64, 64),
+        head_widths=(16,),
+        rgb_kernel=7,
+        output="sigmoid",
+    )
+    return Config(model=model, loss=whole.loss, train=whole.train)
+
+
 def compact() -> Config:
     """The default: 64 px, narrow towards the output, same-class swap with a noisy code B; ten minutes on a CPU."""
     return Config()
@@ -93,6 +111,7 @@ PRESETS: dict[str, Callable[[], Config]] = {
     "compact": compact,
     "photo": photo,
     "report": report,
+    "report-small": report_small,
     "tiny": tiny,
     "unlabelled": unlabelled,
 }

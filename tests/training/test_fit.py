@@ -29,17 +29,13 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 
 SHRUNK_COMPACT = {"encoder_widths": [4, 4, 4], "generator_widths": [4, 4, 4], "side_px": 16, "dense_widths": [4]}
+SHRUNK_REPORT = {**SHRUNK_COMPACT, "dense_widths": [4, 4], "head_widths": [4]}
 SHRUNK_MODEL = {
     "compact": SHRUNK_COMPACT,
     "photo": SHRUNK_COMPACT,
     "unlabelled": SHRUNK_COMPACT,
-    "report": {
-        "encoder_widths": [4, 4, 4],
-        "generator_widths": [4, 4, 4],
-        "head_widths": [4],
-        "side_px": 16,
-        "dense_widths": [4, 4],
-    },
+    "report": SHRUNK_REPORT,
+    "report-small": SHRUNK_REPORT,
     "tiny": {},
 }
 

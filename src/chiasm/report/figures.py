@@ -1,0 +1,130 @@
+"""The figures of a report, each as PNG and PDF."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageOps
+
+from chiasm.plots import GAP_PX, REPORT_COLOURS, strip
+from chiasm.report.compare import Comparison, Setting
+from chiasm.report.pairs import Strip
+from chiasm.sweep.criterion import RECONSTRUCTION, SWAP
+
+MARGIN_PX = 4
+STYLE: Any = {"font.size": 9, "pdf.fonttype": 42, "axes.spines.top": False, "axes.spines.right": False}
+
+
+def colours(num: int) -> list[str]:
+    """The report's colours in the order of the settings; a colour map where these are more."""
+    if num <= len(REPORT_COLOURS):
+        return [to_hex(colour) for colour in REPORT_COLOURS[:num]]
+    return [to_hex(colormaps["turbo"](0.05 + 0.9 * i / (num - 1))) for i in range(num)]
+
+
+def curves(comparison: Comparison, stem: Path) -> list[Path]:
+    """Training loss, validation loss and held-out error of all runs over each other; seeds share a colour."""
+    error = SWAP if comparison.truth else RECONSTRUCTION
+    panels = {
+        "train/loss": "training loss",
+        "val/loss": "validation loss",
+        error: "held-out swap L1" if comparison.truth else "held-out reconstruction L1",
+    }
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(12, 3.9), layout="constrained")
+        axes = figure.subplots(1, len(panels))
+        for axis, (column, title) in zip(axes, panels.items(), strict=True):
+            for setting, colour in zip(comparison.settings, colours(len(comparison.settings)), strict=True):
+                _draw_curves(axis, setting, column, colour)
+            axis.set(xlabel="step", title=title)
+            axis.grid(alpha=0.25)
+            values = [y for line in axis.lines for y in line.get_ydata()]
+            if values and min(values) > 0 and max(values) > 8 * min(values):
+                axis.set_yscale("log")
+        handles, labels = axes[0].get_legend_handles_labels()
+        if len(labels) > 1:
+            figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)), frameon=False)
+        return _save(figure, stem)
+
+
+def scores(comparison: Comparison, stem: Path) -> list[Path]:
+    """The criterion of every setting: its mean over seeds with the interval, and each seed as a dot."""
+    shown = [s for s in comparison.settings if s.score is not None]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8, 1.2 + 0.32 * len(shown)), layout="constrained")
+        axis = figure.subplots()
+        palette = colours(len(comparison.settings))
+        for place, setting in enumerate(shown):
+            colour = palette[comparison.settings.index(setting)]
+            assert setting.score is not None
+            axis.plot(setting.values, [place] * len(setting.values), "o", color=colour, alpha=0.4, markersize=4)
+            if setting.score.low is not None and setting.score.high is not None:
+                axis.plot([setting.score.low, setting.score.high], [place, place], color=colour, linewidth=2)
+            axis.plot([setting.score.mean], [place], "D", color=colour, markersize=6)
+        axis.set_yticks(range(len(shown)), [s.label for s in shown])
+        axis.invert_yaxis()
+        axis.set_xlabel("held-out swap L1" if comparison.truth else "label-free criterion")
+        axis.grid(axis="x", alpha=0.25)
+        return _save(figure, stem)
+
+
+def strip_picture(pairs: Strip, framed: int | None) -> Image.Image:
+    """The pairs of one run in the report's 3x2 layout, one of them framed in red.
+
+    Source: spec/cross-training.md, section 4.
+    """
+    side = pairs.x.shape[-1]
+    zoom = max(1, round(64 / side))
+    sheet = ImageOps.expand(strip(pairs.x, pairs.x_mix, pairs.x_rec, zoom), MARGIN_PX * zoom, "white")
+    if framed is not None:
+        width, height = 2 * side + GAP_PX, 3 * side + 2 * GAP_PX
+        left = MARGIN_PX + framed * (width + 4 * GAP_PX)
+        corners = (left - 3, MARGIN_PX - 3, left + width + 3, MARGIN_PX + height + 3)
+        ImageDraw.Draw(sheet).rectangle([zoom * c for c in corners], outline="red", width=2 * zoom)
+    return sheet
+
+
+def strips(pictures: Sequence[tuple[str, Image.Image]], stem: Path) -> list[Path]:
+    """Strips below each other, each with its label."""
+    with matplotlib.rc_context(STYLE):
+        heights = [7.0 * picture.height / picture.width + 0.3 for _, picture in pictures]
+        figure = Figure(figsize=(7, sum(heights)), layout="constrained")
+        axes = figure.subplots(len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for axis, (label, picture) in zip(axes, pictures, strict=True):
+            axis.imshow(picture, interpolation="none")
+            axis.set_title(label, loc="left", fontsize=9)
+            axis.axis("off")
+        return _save(figure, stem)
+
+
+def png(picture: Image.Image) -> bytes:
+    """A picture as the bytes of a PNG file."""
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def _draw_curves(axis: Axes, setting: Setting, column: str, colour: str) -> None:
+    labelled = False
+    for run in setting.runs:
+        points = [(row["step"], row[column]) for row in run.rows if column in row]
+        if points:
+            marker = "o" if len(points) == 1 else None
+            label = None if labelled else setting.label
+            axis.plot(*zip(*points, strict=True), color=colour, label=label, linewidth=1.2, alpha=0.85, marker=marker)
+            labelled = True
+
+
+def _save(figure: Figure, stem: Path) -> list[Path]:
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "pdf")]
+    for path in paths:
+        figure.savefig(path, dpi=130)
+    return paths

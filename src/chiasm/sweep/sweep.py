@@ -1,0 +1,210 @@
+"""The trials of a sweep, one after the other, until none is left for any worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from chiasm.checkpoint import STATE_FILE, CheckpointError
+from chiasm.config import Config, ConfigError
+from chiasm.data import open_data
+from chiasm.sweep.claims import Claim, Claims
+from chiasm.sweep.criterion import criterion, has_truth, score
+from chiasm.sweep.describe import SWEEP_FILE, TRIAL_FILE, Outcome, TrialsTable, describe, join
+from chiasm.sweep.space import Space, point_name
+from chiasm.training import fit
+from chiasm.training.fit import FitResult, TrainingDivergedError
+from chiasm.training.run import RunError, RunFolder
+
+SECONDS_BETWEEN_LOOKS = 2.0
+PACKAGES = ("chiasm", "torch", "lightning-fabric", "numpy", "optuna")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepResult:
+    """What a sweep has come to.
+
+    Attributes:
+        folder: of the sweep.
+        outcomes: of all trials, those of other workers included.
+        interrupted: whether this worker was stopped before all were done.
+    """
+
+    folder: Path
+    outcomes: list[Outcome]
+    interrupted: bool
+
+
+def sweep(
+    space: Space,
+    *,
+    preset: str = "compact",
+    seeds: Sequence[int] = (0,),
+    method: Literal["grid", "random", "tpe"] = "grid",
+    num_points: int = 20,
+    name: str | None = None,
+    runs: Path = Path("runs"),
+    storage: str | None = None,
+    resume: bool = True,
+    progress: bool = False,
+) -> SweepResult:
+    """Work on a sweep until every trial of it is done, by this worker or by others that were started alike.
+
+    What is minimised: chiasm.sweep.criterion.
+
+    Args:
+        space: the settings to try.
+        preset: the name of the preset that space.base was made from, for the description.
+        seeds: every point is run once for each.
+        method: "grid" runs every combination, "random" and "tpe" draw points.
+        num_points: how many points to draw.
+        name: of the sweep; by default made of the data's name and the keys, so that the same command joins it.
+        runs: folder of all runs.
+        storage: path or database URL of the optuna study; by default a journal in the sweep's folder.
+        resume: whether to go on with, or join, a sweep of that name.
+        progress: whether each training shows a bar.
+
+    Raises:
+        DataError, ConfigError: for what a user can mend.
+    """
+    if not space.keys and len(seeds) == 1:
+        raise ConfigError("sweep: there is nothing to vary; give a key several values, such as --loss.gamma 0.4 1.")
+    if len(set(seeds)) != len(seeds) or not seeds:
+        raise ConfigError(f"--seeds: got {list(seeds)}; give different numbers.")
+    if method != "grid" and not space.keys:
+        raise ConfigError(f"--method: {method} needs a key to draw; give one a range, such as --loss.gamma 0.1..2.")
+    folder = runs / (name or _default_name(space))
+    if not resume and (folder / SWEEP_FILE).exists():
+        raise ConfigError(f"--resume: {folder} exists; choose another --name, or go on with it: --resume true.")
+    # What no trial could read is the user's to mend, before anything is written.
+    open_data(space.base.data, space.base.model.side_px, progress=progress)
+    if method == "grid":
+        space.grid()
+    folder.mkdir(parents=True, exist_ok=True)
+    join(folder, describe(space, preset, seeds, method, num_points, folder.name, runs, storage))
+    claims = Claims(folder, storage, space, seeds, method, num_points)
+    interrupted = _work(claims, space, progress)
+    return SweepResult(folder=folder, outcomes=claims.outcomes(), interrupted=interrupted)
+
+
+def _default_name(space: Space) -> str:
+    stem = Path(space.base.data.source).stem or "run"
+    keys = [key.rpartition(".")[2] for key in space.keys] or ["seeds"]
+    return point_name({stem: "-".join(keys)})
+
+
+def _work(claims: Claims, space: Space, progress: bool) -> bool:
+    """Run trials until none is left for any worker; returns whether this one was stopped."""
+    table = TrialsTable(space.keys)
+    waits = False
+    while True:
+        claim = claims.claim()
+        table.show(claims.outcomes())
+        if claim is not None:
+            waits = False
+            if not _run(claims, claim, space.config(claim.point, claim.seed), progress):
+                return True
+            table.show(claims.outcomes())
+        else:
+            # A worker that dies leaves its trial to those who wait.
+            running = [outcome.name for outcome in claims.outcomes() if outcome.state == "running"]
+            if not running:
+                return False
+            if not waits:
+                print(f"waiting for other workers: {', '.join(running)}", flush=True)
+            waits = True
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _run(claims: Claims, claim: Claim, config: Config, progress: bool) -> bool:
+    """Run one trial and note what came of it; returns False where somebody asked to stop."""
+    run = claims.folder / claim.name
+    run.mkdir(exist_ok=True)
+    about = {"name": claim.name, "point": claim.point, "seed": claim.seed, "attempt": claim.attempt, **_surroundings()}
+    _note(run, about, "running")
+    try:
+        result = _train(config, claims.folder, claim.name, progress)
+    except Exception as error:  # whatever ends a training is that trial's end, not the sweep's
+        reason = " ".join(f"{error}".split()) or type(error).__name__
+        explained = isinstance(error, (ValueError, TrainingDivergedError))
+        reason = reason if explained else f"{type(error).__name__}: {reason}"
+        _note(run, about, "failed", reason=reason)
+        claims.fail(claim, reason)
+        return True
+    except BaseException:
+        claims.put_back(claim)
+        raise
+    if result.interrupted:
+        _note(run, about, "stopped")
+        claims.put_back(claim)
+        return False
+    truth = has_truth(result.metrics)
+    value = score(result.metrics, truth)
+    if value is None or not np.isfinite(value):
+        reason = f"the last validation has no finite criterion ({value})"
+        _note(run, about, "failed", reason=reason)
+        claims.fail(claim, reason)
+        return True
+    values = {name.partition("/")[2]: v for name, v in result.metrics.items() if name.startswith("swap/")}
+    _note(run, about, "complete", minutes=result.minutes, steps=result.step, value=value, criterion=criterion(truth))
+    claims.complete(claim, value, {**values, "minutes": result.minutes})
+    return True
+
+
+def _train(config: Config, folder: Path, name: str, progress: bool) -> FitResult:
+    """Train a run, or go on with what a worker that died or was stopped has left of it."""
+    run = RunFolder(folder / name)
+    if (run.checkpoint / STATE_FILE).is_file():
+        try:
+            if RunFolder.open(run.path)[1] == config:
+                return fit(config, resume=run.path, progress=progress)
+        except (CheckpointError, ConfigError, RunError):
+            pass  # what is left cannot be used: begin again
+    for path in (run.checkpoint, run.model, run.tensorboard, run.figures):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in (run.path / "config.yaml", run.metrics, run.split):
+        path.unlink(missing_ok=True)
+    return fit(config, name=name, runs=folder, progress=progress)
+
+
+def _note(run: Path, about: dict[str, Any], state: str, **more: Any) -> None:
+    """Write what is known of a trial beside its run, for whoever reads without the study."""
+    partial = run / f"{TRIAL_FILE}.partial"
+    partial.write_text(json.dumps({**about, "state": state, **more}, indent=2) + "\n", encoding="utf-8")
+    partial.replace(run / TRIAL_FILE)
+
+
+def _surroundings() -> dict[str, Any]:
+    """What a run was made with: versions, and the machine."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    hardware = {
+        "machine": f"{platform.system()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": gpus,
+    }
+    versions = {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
+    return {"worker": f"{socket.gethostname()}:{os.getpid()}", "hardware": hardware, "versions": versions}
+
+
+def print_summary(result: SweepResult) -> None:
+    """Where the sweep lies and what to do next."""
+    counts = {s: sum(o.state == s for o in result.outcomes) for s in ("complete", "failed", "running", "waiting")}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    print(f"{result.folder}: {told}")
+    if result.interrupted:
+        print("stopped early; go on with the same command", file=sys.stdout)
+    print(f"its page: chiasm report {result.folder}")
