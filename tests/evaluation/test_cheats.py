@@ -70,7 +70,7 @@ def test_copies_are_counted_against_the_distance_of_the_pictures() -> None:
 
 
 def test_every_switch_that_an_alarm_names_exists() -> None:
-    bad = [SOUND | change for change in ({"spread": 0}, {"copy_x1": 1}, {"copy_x2": 1}, {"hidden_noise": 9})]
+    bad = [SOUND | change for change in ({"spread": 0.0}, {"copy_x1": 1.0}, {"copy_x2": 1.0}, {"hidden_noise": 9.0})]
     sentences = [sentence for values in bad for sentence in alarms(values)]
     assert len(sentences) == 4
     settings = to_dict(Config())
