@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
 from chiasm.config import to_dict
@@ -49,18 +49,9 @@ def make_report(paths: Sequence[Path], output: Path = Path("report.html")) -> li
     curves = figures.curves(comparison, _stem(output, "curves"))
     scores = figures.scores(comparison, _stem(output, "scores")) if comparison.winner else []
     strips, best = _strips(comparison)
-    strip_files = []
-    if strips:
-        shown = [(s["label"], s["image"]) for s in strips if s["first"] or s["best"]]
-        strip_files = figures.strips(shown[:MAX_STRIPS_SHOWN], _stem(output, "strips"))
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("page.html.j2").render(
+    shown = [(s["label"], s["image"]) for s in strips if s["first"] or s["best"]][:MAX_STRIPS_SHOWN]
+    files = [*curves, *scores, *(figures.strips(shown, _stem(output, "strips")) if shown else [])]
+    text = _template().render(
         about=_about(material, paths, output),
         comparison=comparison,
         criterion=criterion(comparison.truth),
@@ -75,11 +66,20 @@ def make_report(paths: Sequence[Path], output: Path = Path("report.html")) -> li
         evaluations=_evaluations(material.runs),
         not_evaluated=[str(run.folder.path) for run in material.runs if run.results is None and run.has_model],
         configuration=_configuration(comparison),
-        files=[path.name for path in (*curves, *scores, *strip_files)],
+        files=[path.name for path in files],
         empty=material.empty,
     )
     output.write_text(text, encoding="utf-8")
-    return [output, *curves, *scores, *strip_files]
+    return [output, *files]
+
+
+def _template() -> Template:
+    """The page, which escapes whatever is put into it and knows every name."""
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("page.html.j2")
 
 
 def _stem(output: Path, name: str) -> Path:
@@ -106,7 +106,7 @@ def _settings(comparison: Comparison) -> list[dict[str, Any]]:
                 "score": str(setting.score or "-"),
                 "errors": [str(error or "-") for error in errors],
                 "shares": ["-" if share is None else f"{share.mean:.0%}" for share in shares],
-                "minutes": f"{sum(run.minutes for run in setting.runs):.1f}",
+                "minutes": f"{sum(run.minutes for run in setting.runs):.2f}",
             }
         )
     return rows
@@ -135,7 +135,7 @@ def _run_row(run: Run, comparison: Comparison) -> dict[str, Any]:
         "seed": run.seed,
         "state": run.state,
         "steps": run.steps,
-        "minutes": f"{run.minutes:.1f}",
+        "minutes": f"{run.minutes:.2f}",
         "numbers": ["-" if value is None else f"{value:.4f}" for value in numbers],
         "missing": "; ".join(run.missing),
     }

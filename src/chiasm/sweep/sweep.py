@@ -80,24 +80,29 @@ def sweep(
     Raises:
         DataError, ConfigError: for what a user can mend.
     """
+    _check(space, seeds, method)
+    folder = runs / (name or _default_name(space))
+    if not resume and (folder / SWEEP_FILE).exists():
+        raise ConfigError(f"--resume: {folder} exists; choose another --name, or go on with it: --resume true.")
+    # What no trial could read is the user's to mend, before anything is written.
+    open_data(space.base.data, space.base.model.side_px, progress=progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    join(folder, describe(space, preset, seeds, method, num_points, folder.name, runs, storage))
+    claims = Claims(folder, storage, space, seeds, method, num_points)
+    interrupted = _work(claims, space, progress)
+    return SweepResult(folder=folder, outcomes=claims.outcomes(), interrupted=interrupted)
+
+
+def _check(space: Space, seeds: Sequence[int], method: str) -> None:
+    """Refuse what cannot become a sweep."""
     if not space.keys and len(seeds) == 1:
         raise ConfigError("sweep: there is nothing to vary; give a key several values, such as --loss.gamma 0.4 1.")
     if len(set(seeds)) != len(seeds) or not seeds:
         raise ConfigError(f"--seeds: got {list(seeds)}; give different numbers.")
     if method != "grid" and not space.keys:
         raise ConfigError(f"--method: {method} needs a key to draw; give one a range, such as --loss.gamma 0.1..2.")
-    folder = runs / (name or _default_name(space))
-    if not resume and (folder / SWEEP_FILE).exists():
-        raise ConfigError(f"--resume: {folder} exists; choose another --name, or go on with it: --resume true.")
-    # What no trial could read is the user's to mend, before anything is written.
-    open_data(space.base.data, space.base.model.side_px, progress=progress)
     if method == "grid":
         space.grid()
-    folder.mkdir(parents=True, exist_ok=True)
-    join(folder, describe(space, preset, seeds, method, num_points, folder.name, runs, storage))
-    claims = Claims(folder, storage, space, seeds, method, num_points)
-    interrupted = _work(claims, space, progress)
-    return SweepResult(folder=folder, outcomes=claims.outcomes(), interrupted=interrupted)
 
 
 def _default_name(space: Space) -> str:
