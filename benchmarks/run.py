@@ -1,4 +1,4 @@
-"""All measurements of docs/performance.md, one after another, each in a process of its own."""
+"""All measurements, one after another, each in a process of its own."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class PlainGenerator(nn.Module):
             scale, shift = modulation(a)[:, :, None, None].chunk(2, dim=1)
             x = (x - mean) / std * scale + shift
         for conv in fast.head:
-            x = F.leaky_relu(F.conv2d(x, conv.weight, conv.bias, padding=conv.kernel_size[0] // 2), 0.01)
+            x = F.leaky_relu(F.conv2d(x, conv.weight, conv.bias, padding=2), 0.01)
         x = F.conv2d(x, fast.rgb.weight, fast.rgb.bias, padding=fast.rgb.kernel_size[0] // 2)
         return torch.tanh(x) if fast.output == "tanh" else torch.sigmoid(x)
 

@@ -50,6 +50,7 @@ def test_wrong_type_is_refused_by_key(values: dict, key: str) -> None:
         (lambda: ModelConfig(rgb_kernel=4), "model.rgb_kernel", "odd"),
         (lambda: LossConfig(weight_swap=0.0), "loss.weight_swap", "weight"),
         (lambda: LossConfig(weight_swap=0.0, gamma=1.0), "loss.weight_rec", "weight"),
+        (lambda: LossConfig(weight_swap=0.0, weight_rec=1.0, cross_start=0.5), "loss.cross_start", "weight_direct"),
         (lambda: DataConfig(held_out=0.0), "data.held_out", "fraction"),
     ],
 )

@@ -102,9 +102,7 @@ class ModelConfig:
     generator_widths: tuple[int, ...] = (128, 96, 48, 24)
     """Channels of the first feature map, then of each upsampling block; each block doubles the side."""
     head_widths: tuple[int, ...] = ()
-    """Channels of further convolutions at full size, before the last one."""
-    head_kernel: int = 5
-    """Kernel size of those convolutions, odd."""
+    """Channels of further 5x5 convolutions at full size, before the last one."""
     rgb_kernel: int = 3
     """Kernel size of the last convolution, odd."""
     output: Literal["tanh", "sigmoid"] = "tanh"
@@ -118,9 +116,8 @@ class ModelConfig:
             _require(all(w >= 1 for w in widths), f"model.{key}", widths, "give positive numbers")
         _require(len(self.encoder_widths) >= 1, "model.encoder_widths", (), "give at least one block")
         _require(len(self.generator_widths) >= 2, "model.generator_widths", (), "give at least two widths")
-        for key in ("head_kernel", "rgb_kernel"):
-            kernel = getattr(self, key)
-            _require(kernel >= 1 and kernel % 2 == 1, f"model.{key}", kernel, "give a positive odd number")
+        odd = self.rgb_kernel >= 1 and self.rgb_kernel % 2 == 1
+        _require(odd, "model.rgb_kernel", self.rgb_kernel, "give a positive odd number")
         blocks = max(len(self.encoder_widths), len(self.generator_widths) - 1)
         _require(
             self.side_px % 2**blocks == 0,
@@ -159,8 +156,6 @@ class LossConfig:
     """Weight of the error of the pictures' edges, inside the swap and direct terms."""
     noise_b: float = 1.0
     """Standard deviation of the noise that is added to code B in training."""
-    noise_ramp: float = 0.0
-    """Fraction of the training over which that noise grows from nothing."""
     decay_b: float = 1e-3
     """Weight of the squared code B."""
     weight_adversary: float = 0.1
@@ -180,8 +175,9 @@ class LossConfig:
             self.worst_fraction,
             "give a fraction in (0, 1]",
         )
-        _require(self.noise_ramp <= 1, "loss.noise_ramp", self.noise_ramp, "give a fraction in [0, 1]")
-        _require(self.cross_start < 1, "loss.cross_start", self.cross_start, "give a fraction in [0, 1)")
+        late = 0 < self.cross_start < 1 and max(self.weight_swap, self.weight_direct) > 0
+        remedy = "give 0, or a fraction below 1 where loss.weight_swap or loss.weight_direct trains until then"
+        _require(self.cross_start == 0 or late, "loss.cross_start", self.cross_start, remedy)
         _require(
             max(self.weight_rec, self.weight_swap, self.weight_direct) > 0,
             "loss.weight_rec, loss.weight_swap, loss.weight_direct",
@@ -198,10 +194,6 @@ class LossConfig:
     def cycle_b(self) -> float:
         """The weight of eq. 3."""
         return self.gamma if self.gamma_b is None else self.gamma_b
-
-    def noise_at(self, used: float) -> float:
-        """The noise on code B when a fraction of the training is over."""
-        return self.noise_b * (min(1.0, used / self.noise_ramp) if self.noise_ramp > 0 else 1.0)
 
     @property
     def crosses(self) -> bool:

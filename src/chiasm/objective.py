@@ -50,7 +50,7 @@ class Objective(nn.Module):
         model: the networks.
         config: the weight of every term; a term of weight 0 is not computed.
         gan: likewise for the GAN loss.
-        num_classes: classes that the adversary tells apart; needed only where it has a weight.
+        num_classes: classes that the adversary and the reader tell apart; needed only where these have a weight.
         slice_size: pictures to draw at a time, see cross.draw.
     """
 
@@ -86,8 +86,8 @@ class Objective(nn.Module):
         Args:
             x: [x1; x2], an even number of pictures in [-1, 1].
             x_partner: for each picture another one of its class, needed by the swap term alone.
-            classes: of the pictures, -1 for unlabelled ones; needed by the adversary alone.
-            used: the fraction of the training that is over, by which noise and crossing may start late.
+            classes: of the pictures, -1 for unlabelled ones; needed by adversary, reader and discriminator.
+            used: the fraction of the training that is over; crossing and the GAN loss may start late.
             discriminator: judges mixed pictures; its weights get no gradient from here.
         """
         config, model = self.config, self.model
@@ -102,7 +102,7 @@ class Objective(nn.Module):
         if config.weight_spread > 0:
             terms["spread"] = config.weight_spread * (spread_loss(a) + spread_loss(b))
         if self.training and config.noise_b > 0:
-            b = b + config.noise_at(used) * torch.randn_like(b)
+            b = b + config.noise_b * torch.randn_like(b)
         if config.weight_adversary > 0 and classes is not None:
             terms |= self._adversary_terms(b, classes)
         if x_partner is not None and config.weight_swap > 0:

@@ -45,7 +45,7 @@ def report() -> Config:
 
 
 def report_small() -> Config:
-    """The report at 64 px with a quarter of the channels, otherwise to the letter: minutes on a CPU."""
+    """The report at 64 px with a quarter of the channels, otherwise to the letter."""
     whole = report()
     model = ModelConfig(
         side_px=64,
@@ -63,7 +63,7 @@ def report_small() -> Config:
 
 
 def compact() -> Config:
-    """The default: 64 px, narrow towards the output, same-class swap with a noisy code B; ten minutes on a CPU."""
+    """The default: 64 px, narrow towards the output, same-class swap with a noisy code B; ten minutes."""
     return Config()
 
 
@@ -78,7 +78,7 @@ def unlabelled() -> Config:
 
 
 def photo() -> Config:
-    """128 px in the manner of `compact`: an order of magnitude cheaper a step than `report`."""
+    """128 px in the manner of `compact`; an hour."""
     return Config(
         model=ModelConfig(
             side_px=128,

@@ -51,6 +51,6 @@ def image_set() -> Callable[..., ImageSet]:
             "class_names": tuple(f"c{i}" for i in range(num_classes)),
             "contents": np.zeros((n, 0), dtype=np.int64),
         }
-        return ImageSet(**(defaults | fields))  # type: ignore[arg-type]
+        return ImageSet(**(defaults | fields))  # type: ignore[arg-type]  # fields of many types in one dictionary
 
     return build

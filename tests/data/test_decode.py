@@ -34,7 +34,7 @@ def test_extreme_shapes(size, fit):
 def test_unknown_fit_is_refused():
     # A TypeError where shapes and types are checked at run time.
     with pytest.raises((ValueError, TypeError), match="'stretch'"):
-        decode_picture(Image.new("RGB", (4, 4)), 4, "stretch")  # type: ignore[arg-type]
+        decode_picture(Image.new("RGB", (4, 4)), 4, "stretch")  # type: ignore[arg-type]  # the mistake under test
 
 
 def test_channels_come_first_in_the_order_rgb():

@@ -14,7 +14,10 @@ def features(num: int, shift: float, seed: int) -> torch.Tensor:
 
 def unbiased_mmd(x: np.ndarray, y: np.ndarray) -> float:
     """The estimate of Binkowski et al., eq. 4, with their cubic kernel, written out."""
-    kernel = lambda p, q: (p @ q.T / p.shape[1] + 1) ** 3  # noqa: E731
+
+    def kernel(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        return (p @ q.T / p.shape[1] + 1) ** 3
+
     n, m = len(x), len(y)
     within = [(kernel(z, z).sum() - np.trace(kernel(z, z))) / (len(z) * (len(z) - 1)) for z in (x, y)]
     return sum(within) - 2 * kernel(x, y).sum() / (n * m)

@@ -96,6 +96,7 @@ def test_resuming_goes_on_as_if_never_stopped(gan: GanConfig, config: Config, tm
     assert all(torch.equal(wanted[name], got[name]) for name in wanted)
     steps = [row["step"] for row in read_metrics(resumed.run / "metrics.csv")]
     assert steps == sorted(steps)
+    assert sum("swap/swap" in row for row in read_metrics(whole.run / "metrics.csv")) == 2
 
 
 def test_a_finished_run_asks_for_a_larger_budget(trained: Path, config: Config) -> None:

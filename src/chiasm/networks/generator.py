@@ -44,8 +44,7 @@ class Generator(nn.Module):
         code_b: width of code B.
         dense_widths: hidden widths of the dense layers.
         widths: channels of the first map, then of each block.
-        head_widths: channels of further convolutions at full size.
-        head_kernel: their kernel size.
+        head_widths: channels of 5x5 convolutions at full size.
         rgb_kernel: kernel size of the last convolution.
         output: last activation; 'tanh' for [-1, 1], 'sigmoid' for [0, 1].
 
@@ -61,7 +60,6 @@ class Generator(nn.Module):
         dense_widths: Sequence[int],
         widths: Sequence[int],
         head_widths: Sequence[int],
-        head_kernel: int,
         rgb_kernel: int,
         output: Literal["tanh", "sigmoid"],
     ) -> None:
@@ -72,9 +70,7 @@ class Generator(nn.Module):
         self.blocks = nn.ModuleList(UpsampleConv(widths[i], widths[i + 1]) for i in range(len(widths) - 1))
         self.modulation = Modulation(code_a, widths[1:])
         head = [widths[-1], *head_widths]
-        self.head = nn.ModuleList(
-            nn.Conv2d(head[i], head[i + 1], head_kernel, padding=head_kernel // 2) for i in range(len(head) - 1)
-        )
+        self.head = nn.ModuleList(nn.Conv2d(head[i], head[i + 1], 5, padding=2) for i in range(len(head) - 1))
         self.rgb = nn.Conv2d(head[-1], 3, rgb_kernel, padding=rgb_kernel // 2)
         self.output = output
 

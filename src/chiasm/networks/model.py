@@ -29,7 +29,6 @@ class CrossModel(nn.Module):
             dense_widths=config.dense_widths,
             widths=config.generator_widths,
             head_widths=config.head_widths,
-            head_kernel=config.head_kernel,
             rgb_kernel=config.rgb_kernel,
             output=config.output,
         )

@@ -236,7 +236,7 @@ def _storage(place: str) -> BaseStorage:
         except Exception as error:
             raise ConfigError(f"--storage: got {place!r}, which cannot be opened ({error}); give a path.") from error
     # Optuna's own lock files outlive a killed worker for half a minute.
-    return JournalStorage(JournalFileBackend(place, lock_obj=_JournalLock(f"{place}.lock")))  # type: ignore[arg-type]
+    return JournalStorage(JournalFileBackend(place, lock_obj=_JournalLock(f"{place}.lock")))  # type: ignore[arg-type]  # no subclass
 
 
 class _JournalLock:

@@ -92,10 +92,12 @@ def fit(
     fabric.launch()
     with fabric.rank_zero_first():
         images = open_data(config.data, config.model.side_px, progress=progress and fabric.is_global_zero)
-    needs_classes = config.loss.weight_swap > 0 or config.loss.weight_adversary > 0
+    loss = config.loss
+    needs_classes = max(loss.weight_swap, loss.weight_adversary, loss.weight_reader) > 0
     if needs_classes and not supervise(images, config.data).has_classes:
         raise ConfigError(
-            f"loss.weight_swap, loss.weight_adversary: {config.data.source} shows no two pictures of one class; put "
+            f"loss.weight_swap, loss.weight_adversary, loss.weight_reader: {config.data.source} "
+            "shows no two pictures of one class; put "
             "each class into a subfolder of its own, or train without labels: --preset unlabelled"
         )
     if resume is None:
@@ -174,6 +176,7 @@ class _Training:
         compile_networks(self.objective.model, train, self.budget)
         self.wrapped = {name: fabric.setup(*part) for name, part in parts.items()}
         self.last_metrics: dict[str, float] = {}
+        self.validated_at = -1
         self.alarms: list[str] = []
 
     def train(self) -> FitResult:
@@ -253,7 +256,7 @@ class _Training:
                 if not np.isfinite(value):
                     raise TrainingDivergedError(
                         f"step {first + i}: the term '{name}' is {value}. Try a smaller --train.lr "
-                        f"(now {self.config.train.lr}); the last good checkpoint is {self.run.checkpoint}."
+                        f"(now {self.config.train.lr}); the last good checkpoint, if any, is {self.run.checkpoint}."
                     )
         means = {f"train/{name}": float(np.mean([r[name] for r in rows if name in r])) for name in rows[-1]}
         loss = sum(value for name, value in means.items() if name.removeprefix("train/") not in OTHERS_TERMS)
@@ -275,6 +278,7 @@ class _Training:
             tracker.log(self.step, self.last_metrics)
             tracker.picture(self.step, "strip", self.validation.strip(self.objective, self.fabric.device))
             self._sound(bar)
+        self.validated_at = self.step
         tracker.flush()
         self.objective.train()
 
@@ -291,7 +295,8 @@ class _Training:
         with self._bar(disable=True) as bar:
             if window:
                 self._log(tracker, window, bar)
-            self._validate(tracker, bar)
+            if self.validated_at != self.step:
+                self._validate(tracker, bar)
         self._save()
         self.objective.eval()
         with torch.compiler.set_stance("force_eager"):
