@@ -121,9 +121,7 @@ def train_conditional(model: CrossModel, images: ImageSet, split: Split, config:
 
 def naive(config: Config) -> Config:
     """The report's objective on the same networks: eq. 4 alone, with the best printed gamma."""
-    losses = LossConfig(
-        weight_rec=1.0, gamma=0.4, weight_swap=0.0, weight_worst=0.0, noise_b=0.0, decay_b=0.0, weight_adversary=0.0
-    )
+    losses = LossConfig.only(weight_rec=1.0, gamma=0.4)
     return dataclasses.replace(config, loss=losses)
 
 

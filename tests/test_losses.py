@@ -3,17 +3,19 @@ import pytest
 import torch
 
 from chiasm.losses import (
+    apart_loss,
     code_cycle_loss,
     code_decay,
     confusion_loss,
+    contrast_loss,
     discriminator_loss,
-    edge_loss,
     home_loss,
     picture_loss,
     r1_penalty,
     reader_loss,
     realism_loss,
     spread_loss,
+    squared_loss,
 )
 
 
@@ -87,10 +89,30 @@ def test_spread_is_the_shortfall_of_the_standard_deviations() -> None:
     assert float(spread_loss(torch.tensor(code[:, 4:]))) == 0
 
 
-def test_edge_loss_is_the_error_of_neighbours_differences() -> None:
+def test_squared_loss_is_the_mean_squared_error() -> None:
     x, y = np.random.default_rng(0).normal(size=(2, 2, 3, 4, 4)).astype(np.float32)
-    wanted = (
-        np.abs(np.diff(y, axis=2) - np.diff(x, axis=2)).mean() + np.abs(np.diff(y, axis=3) - np.diff(x, axis=3)).mean()
-    )
-    assert float(edge_loss(torch.tensor(x), torch.tensor(y))) == pytest.approx(wanted, rel=1e-4)
-    assert float(edge_loss(torch.tensor(x), torch.tensor(x + 0.5))) == pytest.approx(0, abs=1e-6)
+    assert float(squared_loss(torch.tensor(x), torch.tensor(y))) == pytest.approx(((y - x) ** 2).mean(), rel=1e-4)
+
+
+def test_contrast_loss_weighs_the_pixels_by_what_two_pictures_of_a_class_differ_in() -> None:
+    x, y, near = np.random.default_rng(0).normal(size=(3, 2, 3, 4, 4)).astype(np.float32)
+    contrast = np.abs(x - near).mean(axis=1)
+    weights = contrast / (contrast.mean(axis=(1, 2), keepdims=True) + 0.01)
+    wanted = (weights * np.abs(y - x).mean(axis=1)).mean()
+    drawn = torch.tensor(y)
+    assert float(contrast_loss(torch.tensor(x), drawn, torch.tensor(near))) == pytest.approx(wanted, rel=1e-4)
+    assert float(contrast_loss(torch.tensor(x), drawn, torch.tensor(x))) == 0
+
+
+def test_apart_loss_is_the_squared_shortfall_of_the_distance() -> None:
+    code = torch.zeros(3, 5)
+    partner = torch.zeros(3, 5)
+    partner[0, 2], partner[1, 4] = 1.0, 7.0
+    assert float(apart_loss(code, partner)) == pytest.approx(((1 - 1 / 4) ** 2 + 0 + 1) / 3, rel=1e-3)
+
+
+def test_apart_loss_of_a_picture_with_itself_pulls_nowhere() -> None:
+    code = torch.randn(4, 5, requires_grad=True)
+    apart_loss(code, code).backward()
+    assert code.grad is not None
+    assert not code.grad.any()

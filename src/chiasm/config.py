@@ -152,12 +152,17 @@ class LossConfig:
     """Weight of the mean over the worst pixels of a picture, inside the swap and direct terms."""
     worst_fraction: float = 0.05
     """The fraction of a picture's pixels that counts as worst."""
-    weight_edges: float = 0.0
-    """Weight of the error of the pictures' edges, inside the swap and direct terms."""
+    weight_squared: float = 2.0
+    """Weight of the mean squared error, inside the swap and direct terms."""
+    weight_contrast: float = 1.0
+    """Weight of the error where a picture differs from one of its class that is much like it, likewise. Needs
+    classes."""
     noise_b: float = 1.0
     """Standard deviation of the noise that is added to code B in training."""
     decay_b: float = 1e-3
     """Weight of the squared code B."""
+    weight_apart: float = 1.0
+    """Weight of the hinge that keeps the codes B of two pictures of a class apart. Needs classes."""
     weight_adversary: float = 0.1
     """Weight of hiding the class in code B from an adversary that learns to read it. Needs classes."""
     weight_reader: float = 0.0
@@ -184,6 +189,12 @@ class LossConfig:
             (self.weight_rec, self.weight_swap, self.weight_direct),
             "no term compares pictures; give at least one of them a weight",
         )
+
+    @classmethod
+    def only(cls, **given: float) -> LossConfig:
+        """The settings given, and all other terms, the noise and the decay switched off."""
+        off = [f.name for f in dataclasses.fields(cls) if f.name.startswith(("weight_", "noise_", "decay_"))]
+        return cls(**dict.fromkeys(off, 0.0) | given)
 
     @property
     def cycle_a(self) -> float:

@@ -21,6 +21,9 @@ Classes = Int[Tensor, "n"]
 Patches = Float[Tensor, "n 1 h w"]
 
 PICTURES_IN_A_PAIR = 2
+MIN_CONTRAST = 0.01
+MARGIN = 4.0
+"""Between codes under noise of standard deviation 1, one in forty is then nearer to the wrong one."""
 
 
 def home_loss(x: Images, x_rec: Images) -> Scalar:
@@ -71,19 +74,31 @@ def picture_loss(x: Images, x_drawn: Images, weight_worst: float, worst_fraction
     return loss + weight_worst * error.topk(num_worst, dim=1, sorted=False).values.mean()
 
 
-def edge_loss(x: Images, x_drawn: Images) -> Scalar:
-    """Mean absolute error of the differences between neighbouring pixels, across and down.
-
-    An expression is made of lines: a few percent of the area, but most of the edges.
+def squared_loss(x: Images, x_drawn: Images) -> Scalar:
+    """Mean squared error: unlike the absolute one it has a detail that is wholly wrong outweigh many small errors.
 
     Args:
         x: the pictures wanted, in [-1, 1].
         x_drawn: the pictures drawn.
-
-    Source: Mathieu et al. 2016, eq. 6, with exponent 1 and the sign kept.
     """
-    error = x_drawn - x
-    return error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+    return (x_drawn - x).square().mean()
+
+
+def contrast_loss(x: Images, x_drawn: Images, x_near: Images) -> Scalar:
+    """Mean absolute error, each pixel weighted by how much it differs between two much alike pictures of a class.
+
+    What differs there is by definition code B's. Where two pictures are alike but for the expression all weight lies
+    on the face, which the plain mean hardly sees: a code B that costs something is else better silent about it.
+    A picture's weights have the mean 1, or less where the two hardly differ.
+
+    Args:
+        x: the pictures wanted, in [-1, 1].
+        x_drawn: the pictures drawn.
+        x_near: for each picture one of its class that is much like it.
+    """
+    contrast = (x - x_near).abs().mean(dim=1).flatten(1)  # n, pixels
+    weights = contrast / (contrast.mean(dim=1, keepdim=True) + MIN_CONTRAST)
+    return (weights * (x_drawn - x).abs().mean(dim=1).flatten(1)).mean()
 
 
 def code_decay(code: Code) -> Scalar:
@@ -94,6 +109,23 @@ def code_decay(code: Code) -> Scalar:
     Source: Gabbay & Hoshen 2020 (LORD), eq. 4: activation decay beside noise on the content code.
     """
     return code.square().sum(dim=1).mean()
+
+
+def apart_loss(code: Code, code_partner: Code) -> Scalar:
+    """How far two codes fall short of standing MARGIN apart: the mean of the squared shortfall, in [0, 1].
+
+    Two pictures of a class differ in what code B shall carry, and in nothing else. Pictures that are alike but for a
+    detail are those whose codes stand together, so that the pull is on the details; an error of the picture alone
+    hardly moves them, for they cover few pixels.
+
+    Args:
+        code: codes B of pictures, without noise.
+        code_partner: codes B of other pictures of the same classes.
+
+    Source: Hadsell et al. 2006, eq. 4: the contrastive loss of two unlike inputs.
+    """
+    distance = ((code - code_partner).square().sum(dim=1) + 1e-6).sqrt()
+    return F.relu(1 - distance / MARGIN).square().mean()
 
 
 def reader_loss(logits: Logits, classes: Classes) -> Scalar:

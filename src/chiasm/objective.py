@@ -13,17 +13,19 @@ from chiasm.losses import (
     Classes,
     Code,
     Scalar,
+    apart_loss,
     code_cycle_loss,
     code_decay,
     confusion_loss,
+    contrast_loss,
     discriminator_loss,
-    edge_loss,
     home_loss,
     picture_loss,
     r1_penalty,
     reader_loss,
     realism_loss,
     spread_loss,
+    squared_loss,
 )
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator
@@ -80,6 +82,7 @@ class Objective(nn.Module):
         classes: Classes | None,
         used: float,
         discriminator: nn.Module | None = None,
+        x_near: Images | None = None,
     ) -> Outcome:
         """The weighted terms, by name, whose sum is the loss.
 
@@ -88,6 +91,7 @@ class Objective(nn.Module):
             x_partner: for each picture another one of its class, needed by the swap term alone.
             classes: of the pictures, -1 for unlabelled ones; needed by adversary, reader and discriminator.
             used: the fraction of the training that is over; crossing and the GAN loss may start late.
+            x_near: for each picture one of its class that is much like it, needed by the contrast term alone.
             discriminator: judges mixed pictures; its weights get no gradient from here.
         """
         config, model = self.config, self.model
@@ -96,7 +100,9 @@ class Objective(nn.Module):
         mixes = crossing or reads is not None or discriminator is not None
         terms: dict[str, Scalar] = {}
         a, a_partner = self._codes_a(x, x_partner, needs_own=config.weight_direct > 0 or mixes)
-        b = model.encoder_b(x)
+        b, b_partner = self._codes_b(x, x_partner)
+        if b_partner is not None:
+            terms["apart"] = config.weight_apart * apart_loss(b, b_partner)
         if config.decay_b > 0:
             terms["decay_b"] = config.decay_b * code_decay(b)
         if config.weight_spread > 0:
@@ -106,9 +112,9 @@ class Objective(nn.Module):
         if config.weight_adversary > 0 and classes is not None:
             terms |= self._adversary_terms(b, classes)
         if x_partner is not None and config.weight_swap > 0:
-            terms["swap"] = config.weight_swap * self._picture_loss(x, Codes(a_partner, b))
+            terms["swap"] = config.weight_swap * self._picture_loss(x, Codes(a_partner, b), x_near)
         if config.weight_direct > 0:
-            terms["direct"] = config.weight_direct * self._picture_loss(x, Codes(a, b))
+            terms["direct"] = config.weight_direct * self._picture_loss(x, Codes(a, b), x_near)
         x_mix = mix(model, Codes(a, b), self.slice_size) if mixes else None
         if x_mix is not None and crossing:
             terms |= self._crossing_terms(x, Codes(a, b), x_mix)
@@ -135,11 +141,21 @@ class Objective(nn.Module):
         own, partner = encoder_a(torch.cat([x, x_partner])).chunk(2)
         return own, partner
 
-    def _picture_loss(self, x: Images, codes: Codes) -> Scalar:
+    def _codes_b(self, x: Images, x_partner: Images | None) -> tuple[Tensor, Tensor | None]:
+        """Code B of the pictures, and of their partners where these are to stand apart, read in one pass."""
+        encoder_b = self.model.encoder_b
+        if x_partner is None or self.config.weight_apart == 0:
+            return encoder_b(x), None
+        own, partner = encoder_b(torch.cat([x, x_partner])).chunk(2)
+        return own, partner
+
+    def _picture_loss(self, x: Images, codes: Codes, x_near: Images | None) -> Scalar:
         x_drawn = draw(self.model, codes, self.slice_size)
         loss = picture_loss(x, x_drawn, self.config.weight_worst, self.config.worst_fraction)
-        if self.config.weight_edges > 0:
-            loss = loss + self.config.weight_edges * edge_loss(x, x_drawn)
+        if self.config.weight_squared > 0:
+            loss = loss + self.config.weight_squared * squared_loss(x, x_drawn)
+        if self.config.weight_contrast > 0 and x_near is not None:
+            loss = loss + self.config.weight_contrast * contrast_loss(x, x_drawn, x_near)
         return loss
 
     def _adversary_terms(self, b: Code, classes: Classes) -> dict[str, Scalar]:

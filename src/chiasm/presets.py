@@ -31,15 +31,7 @@ def report() -> Config:
             rgb_kernel=7,
             output="sigmoid",
         ),
-        loss=LossConfig(
-            weight_rec=1.0,
-            gamma=0.4,
-            weight_swap=0.0,
-            weight_worst=0.0,
-            noise_b=0.0,
-            decay_b=0.0,
-            weight_adversary=0.0,
-        ),
+        loss=LossConfig.only(weight_rec=1.0, gamma=0.4),
         train=TrainConfig(epochs=20.0, batch_size=32, lr=2e-4, betas=(0.9, 0.999), cosine=False),
     )
 
@@ -71,9 +63,7 @@ def unlabelled() -> Config:
     """Pictures without any label: crossing twice, direct reconstruction, and a noisy code B."""
     return Config(
         data=DataConfig(supervision="none"),
-        loss=LossConfig(
-            weight_swap=0.0, weight_adversary=0.0, weight_direct=1.0, weight_rec=1.0, gamma=0.4, cross_start=0.2
-        ),
+        loss=LossConfig.only(weight_direct=1.0, weight_rec=1.0, gamma=0.4, cross_start=0.2, noise_b=1.0, decay_b=1e-3),
     )
 
 

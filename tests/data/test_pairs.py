@@ -50,6 +50,20 @@ def test_partner_is_another_picture_of_the_class(image_set):
     assert pairs == expected | {(3, 3), (6, 6), (9, 9)}
 
 
+def test_near_pictures_are_much_alike_and_of_the_class(image_set):
+    images = image_set(CLASSES)
+    batches = Batches(images, np.arange(13), 13, seed=1)
+    batch = batches.load(3, near=True)
+    assert batch.x_near is not None
+    for index, near in zip(batch.index, batch.x_near, strict=True):
+        same = np.flatnonzero(images.classes == images.classes[index]) if images.classes[index] >= 0 else [index]
+        others = [i for i in same if i != index] or [index]
+        few = images.images[:, :, ::4, ::4].astype(int)
+        nearest = min(others, key=lambda i: np.abs(few[i] - few[index]).sum())
+        np.testing.assert_array_equal(near, images.images[nearest])
+    assert batches.load(3).x_near is None
+
+
 def test_partners_are_uniform(image_set):
     batches = Batches(image_set([0] * 6), np.arange(6), 6, seed=0)
     counts = np.zeros((6, 6))
@@ -94,7 +108,7 @@ def test_error_of_the_thread_reaches_the_caller(image_set, monkeypatch):
     batches = Batches(image_set(CLASSES), np.arange(13), 4, seed=0)
     original = batches.load
 
-    def load(step, partners=True):
+    def load(step, partners=True, near=False):
         if step == 2:
             raise OSError("the disk is gone")
         return original(step, partners)

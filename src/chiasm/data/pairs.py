@@ -16,7 +16,12 @@ from chiasm.data.image_set import UNLABELLED, ImageSet
 Indices = NDArray[np.int64]
 
 # Purposes of random streams. They come before all else in a seed, for NumPy reads [s, 3] as [s, 3, 0].
-_EPOCH, _PARTNER, _SMALL = 1, 2, 3
+_EPOCH, _PARTNER, _SMALL, _NEAR = 1, 2, 3, 4
+
+NUM_CANDIDATES = 16
+"""Pictures of a class among which the one most like another is looked for."""
+PIXEL_STRIDE = 4
+"""Of every so many rows and columns one is compared."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,14 @@ class LoadedBatch:
         partner: [n] indices of their partners.
         x: [n, 3, side, side] uint8, the pictures.
         x_partner: the partners likewise, or None where they were not asked for.
+        x_near: for each picture one of its class that is much like it, or None where they were not asked for.
     """
 
     index: Indices
     partner: Indices
     x: NDArray[np.uint8]
     x_partner: NDArray[np.uint8] | None
+    x_near: NDArray[np.uint8] | None = None
 
 
 class Batches:
@@ -109,28 +116,43 @@ class Batches:
             The batch; the same whenever and wherever it is asked for.
         """
         chosen = self._choose(step)
-        rng = np.random.default_rng([_PARTNER, self.seed, step, self.rank])
-        size = self._size[chosen]
-        turn = 1 + rng.integers(0, np.maximum(size - 1, 1))
-        partner = self._by_class[self._start[chosen] + (self._place[chosen] + turn) % size]
+        partner = self._others(chosen, np.random.default_rng([_PARTNER, self.seed, step, self.rank]))
         return Batch(self.indices[chosen], self.indices[partner])
 
-    def load(self, step: int, partners: bool = True) -> LoadedBatch:
+    def _others(self, chosen: Indices, rng: np.random.Generator) -> Indices:
+        """For each place in self.indices, another one of its class; itself if there is no other."""
+        size = self._size[chosen]
+        turn = 1 + rng.integers(0, np.maximum(size - 1, 1))
+        return self._by_class[self._start[chosen] + (self._place[chosen] + turn) % size]
+
+    def _load_near(self, step: int, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """For each picture the one most like it among some of its class."""
+        chosen = np.repeat(self._choose(step), NUM_CANDIDATES)
+        rng = np.random.default_rng([_NEAR, self.seed, step, self.rank])
+        candidates = self.images.gather(self.indices[self._others(chosen, rng)])
+        candidates = candidates.reshape(len(x), NUM_CANDIDATES, *x.shape[1:])
+        few = np.s_[..., ::PIXEL_STRIDE, ::PIXEL_STRIDE]
+        apart = np.abs(candidates[few].astype(np.int16) - x[:, None][few]).mean(axis=(2, 3, 4))
+        return candidates[np.arange(len(x)), apart.argmin(axis=1)]
+
+    def load(self, step: int, partners: bool = True, near: bool = False) -> LoadedBatch:
         """The batch of a step with its pixels.
 
         Args:
             step: number of the step, from 0.
             partners: whether to read the partners too.
+            near: whether to look for pictures that are much alike.
 
         Returns:
             The batch.
         """
         batch = self.at(step)
+        x = self.images.gather(batch.index)
         x_partner = self.images.gather(batch.partner) if partners else None
-        return LoadedBatch(batch.index, batch.partner, self.images.gather(batch.index), x_partner)
+        return LoadedBatch(batch.index, batch.partner, x, x_partner, self._load_near(step, x) if near else None)
 
     def iterate(
-        self, start_step: int, stop_step: int, partners: bool = True, ahead: int = 3
+        self, start_step: int, stop_step: int, partners: bool = True, near: bool = False, ahead: int = 3
     ) -> Generator[LoadedBatch, None, None]:
         """Batches of consecutive steps, read in a background thread while the caller works.
 
@@ -138,6 +160,7 @@ class Batches:
             start_step: first step.
             stop_step: the step after the last.
             partners: whether to read the partners too.
+            near: whether to look for pictures that are much alike.
             ahead: how many batches wait at most.
 
         Yields:
@@ -147,7 +170,7 @@ class Batches:
         ready: queue.Queue[LoadedBatch | Exception] = queue.Queue(ahead)
         stopped = threading.Event()
         thread = threading.Thread(
-            target=self._fill, args=(ready, stopped, range(start_step, stop_step), partners), daemon=True
+            target=self._fill, args=(ready, stopped, range(start_step, stop_step), partners, near), daemon=True
         )
         thread.start()
         try:
@@ -166,10 +189,11 @@ class Batches:
         stopped: threading.Event,
         steps: range,
         partners: bool,
+        near: bool,
     ) -> None:
         for step in steps:
             try:
-                item: LoadedBatch | Exception = self.load(step, partners)
+                item: LoadedBatch | Exception = self.load(step, partners, near)
             # Whatever goes wrong here must reach the caller, who waits for an item.
             except Exception as error:
                 item = error

@@ -33,6 +33,7 @@ LOG_EVERY = 20
 # What the adversary, the reader and the discriminator minimise for themselves is no loss of the model.
 OTHERS_TERMS = ("reader_b", "reader_x", "discriminator", "r1")
 SECONDS_BETWEEN_CHECKPOINTS = 60
+NEED_CLASSES = ("weight_swap", "weight_contrast", "weight_apart", "weight_adversary", "weight_reader")
 
 
 class TrainingDivergedError(RuntimeError):
@@ -92,12 +93,10 @@ def fit(
     fabric.launch()
     with fabric.rank_zero_first():
         images = open_data(config.data, config.model.side_px, progress=progress and fabric.is_global_zero)
-    loss = config.loss
-    needs_classes = max(loss.weight_swap, loss.weight_adversary, loss.weight_reader) > 0
-    if needs_classes and not supervise(images, config.data).has_classes:
+    asked = [f"loss.{key}" for key in NEED_CLASSES if getattr(config.loss, key) > 0]
+    if asked and not supervise(images, config.data).has_classes:
         raise ConfigError(
-            f"loss.weight_swap, loss.weight_adversary, loss.weight_reader: {config.data.source} "
-            "shows no two pictures of one class; put "
+            f"{', '.join(asked)}: {config.data.source} shows no two pictures of one class; put "
             "each class into a subfolder of its own, or train without labels: --preset unlabelled"
         )
     if resume is None:
@@ -155,7 +154,8 @@ class _Training:
         self.fabric, self.config, self.run, self.progress = fabric, config, run, progress
         self.batches = Batches(shown, split.train, train.batch_size, train.seed, fabric.global_rank, fabric.world_size)
         self.classes = shown.classes
-        self.uses_partners = config.loss.weight_swap > 0
+        self.uses_partners = max(config.loss.weight_swap, config.loss.weight_apart) > 0
+        self.uses_near = config.loss.weight_contrast > 0
         self.budget = Budget.of(train, self.batches.steps_per_epoch)
         self.validation = Validation(images, split, train.num_val_pairs, train.seed)
         torch.manual_seed(train.seed)
@@ -185,7 +185,7 @@ class _Training:
         saved = time.perf_counter()
         tracker = Tracker(self.run, self.step) if self.fabric.is_global_zero else None
         window: list[dict[str, torch.Tensor]] = []
-        stream = self.batches.iterate(self.step, sys.maxsize, partners=self.uses_partners)
+        stream = self.batches.iterate(self.step, sys.maxsize, partners=self.uses_partners, near=self.uses_near)
         with stop_on_signal() as stop, self._bar() as bar, closing(stream) as batches:
             self.objective.train()
             while (used := self._used()) < 1 and not self._agree(stop.requested):
@@ -216,13 +216,14 @@ class _Training:
         """One optimiser step, a function of the weights, the batch and (seed, step, rank) alone."""
         torch.manual_seed(_seed(self.config.train.seed, self.step, self.fabric.global_rank))
         x = to_unit(self.fabric.to_device(torch.from_numpy(batch.x)))
-        partners = None
-        if batch.x_partner is not None:
-            partners = to_unit(self.fabric.to_device(torch.from_numpy(batch.x_partner)))
+        partners, near = (
+            None if pixels is None else to_unit(self.fabric.to_device(torch.from_numpy(pixels)))
+            for pixels in (batch.x_partner, batch.x_near)
+        )
         classes = self.fabric.to_device(torch.from_numpy(self.classes[batch.index]))
         judge = self.parts["discriminator"][0].discriminator if "discriminator" in self.parts else None
         objective, _ = self.wrapped["objective"]
-        terms, x_mix = objective(x, partners, classes, used, judge)
+        terms, x_mix = objective(x, partners, classes, used, judge, near)
         self._descend("objective", terms, used)
         if judge is not None:
             judged = self.wrapped["discriminator"][0](x, x_mix, classes)
