@@ -39,10 +39,11 @@ def stepper(preset: str, plain: bool) -> Callable[[], float]:
     x = torch.rand(num, 3, config.model.side_px, config.model.side_px).mul(2).sub(1).contiguous(memory_format=layout)
     classes = torch.arange(num) % 200
     partner = x.flip(0) if config.loss.weight_swap > 0 else None
+    near = partner if config.loss.weight_contrast > 0 else None
 
     def step() -> float:
         start = time.perf_counter()
-        terms = objective(x, partner, classes, 1.0).terms
+        terms = objective(x, partner, classes, 1.0, x_near=near).terms
         optimizer.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()

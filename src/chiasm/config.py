@@ -95,6 +95,10 @@ class ModelConfig:
     """Width of code B: everything else."""
     encoder_widths: tuple[int, ...] = (16, 32, 64, 128)
     """Channels of the encoders' stride-2 blocks; each block halves the side."""
+    encoder_a: Literal["spatial", "pooled"] = "spatial"
+    """How encoder A ends: 'spatial' sees every place apart, 'pooled' is twice as deep and takes the mean over them."""
+    encoder_b: Literal["spatial", "pooled"] = "spatial"
+    """Likewise encoder B."""
     code_block: bool = False
     """Whether the codes end in BatchNorm and LeakyReLU as in the report, instead of a plain linear map."""
     dense_widths: tuple[int, ...] = (256,)

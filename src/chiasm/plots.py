@@ -15,6 +15,7 @@ Pictures = NDArray[np.uint8]
 
 # The report's colours, in the order of rising gamma.
 REPORT_COLOURS = ("tab:orange", "tab:pink", "tab:blue", "tab:green", "tab:red")
+DECADES_SHOWN = 1e-4
 GAP_PX = 2
 PAPER = 255
 
@@ -92,6 +93,9 @@ def curves(rows: Sequence[Mapping[str, float]], prefixes: Sequence[str], path: P
                 points = [(row["step"], row[name]) for row in rows if name in row]
                 axis.plot(*zip(*points, strict=True), label=name.removeprefix(prefix), linewidth=1.2)
             axis.set(xlabel="step", title=prefix.rstrip("/"), yscale="log")
+            values = [float(row[name]) for row in rows for name in names if row.get(name, 0) > 0]
+            if values:  # a hinge that is all but satisfied would else take up the whole axis
+                axis.set_ylim(bottom=max(min(values), DECADES_SHOWN * max(values)))
             axis.grid(alpha=0.3)
             if names:
                 axis.legend(frameon=False)

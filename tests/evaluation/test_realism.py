@@ -46,8 +46,19 @@ def test_metrics_with_weights_to_download_are_left_out_with_a_reason(monkeypatch
     found = realism.realism(Classifier((3, 2), 16).eval(), drawn, pictures, pictures, pictures)
     assert set(found["kid"]) == {"mixes", "real"}
     assert found["kid"]["mixes"]["mean"] == pytest.approx(found["kid"]["real"]["mean"], abs=1e-4)
+    assert found["detail"]["mixes"]["mean"] == pytest.approx(1, rel=1e-4)
     assert found["fid"] == "the package torch_fidelity is not installed"
     assert found["lpips"] == "the package torchvision is not installed"
+
+
+def test_high_frequency_power_is_that_of_fine_patterns_alone() -> None:
+    rows = torch.arange(16.0)
+    fine = torch.sin(2 * torch.pi * 6 * rows / 16).expand(1, 3, 16, 16)  # 6 of at most 8 periods
+    coarse = torch.sin(2 * torch.pi * 2 * rows / 16).expand(1, 3, 16, 16)
+    power = realism.high_frequency_power(fine)
+    high = np.hypot(*np.meshgrid(np.fft.fftfreq(16), np.fft.fftfreq(16))) > 0.25
+    assert float(power) == pytest.approx(0.5 * 16 * 16 / high.sum(), rel=1e-4)  # Parseval: a sine has the power 1/2
+    torch.testing.assert_close(realism.high_frequency_power(3 * fine + coarse), 9 * power)
 
 
 def test_weights_that_are_not_there_are_not_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

@@ -35,6 +35,18 @@ def test_report_ends_in_a_sigmoid_and_its_codes_in_a_leaky_relu() -> None:
     assert len([m for m in model.encoder_a.modules() if isinstance(m, nn.BatchNorm2d)]) == 6
 
 
+def test_a_pooled_encoder_is_twice_as_deep_and_does_not_see_where() -> None:
+    config = dataclasses.replace(PRESETS["tiny"]().model, side_px=64, encoder_b="pooled")
+    model = CrossModel(config).eval()
+    x = torch.zeros(1, 3, 64, 64)
+    x[:, :, 30:32, 30:32] = 1  # far from the borders
+    moved = x.roll((0, 4), dims=(2, 3))
+    convs = [sum(isinstance(m, nn.Conv2d) for m in encoder.modules()) for encoder in (model.encoder_a, model.encoder_b)]
+    assert convs == [3, 5]
+    assert not torch.allclose(model.encoder_a(x), model.encoder_a(moved), atol=1e-4)
+    torch.testing.assert_close(model.encoder_b(x), model.encoder_b(moved), atol=1e-6, rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_draws_pictures_of_its_side(name: str) -> None:
     config = PRESETS[name]().model

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from chiasm.evaluation.bootstrap import interval
@@ -78,18 +79,31 @@ def realism(
         seed: of the subsets.
 
     Returns:
-        `kid` for each set of drawn pictures and for `real` ones; `fid` and `lpips` of the mixes, or why these cannot be
+        `kid` for each set of drawn pictures and for `real` ones; `detail`, the high-frequency power of drawn pictures
+        as a share of that of real held-out ones; `fid` and `lpips` of the mixes, or why these cannot be
         measured.
     """
     known, sets = directions(net, real), drawn | {"real": train}
     kid = {name: kernel_distance(known, directions(net, x), seed) for name, x in sets.items()}
     fid = missing_weights("torch_fidelity", FID_WEIGHTS)
     lpips = "the true mixes are not known" if truth is None else missing_weights("torchvision", LPIPS_WEIGHTS)
+    sharp = high_frequency_power(to_unit(real)).mean()
+    detail = {name: interval((high_frequency_power(x) / sharp).numpy(), seed=seed) for name, x in drawn.items()}
     return {
         "kid": kid,
+        "detail": detail,
         "fid": fid or {"mixes": inception_distance(real, drawn["mixes"])},
         "lpips": lpips or {"mixes": perceptual_distance(drawn["mixes"], truth, seed)},
     }
+
+
+def high_frequency_power(x: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n"]:
+    """Mean power of a picture's grey values, any range, at frequencies above half of the highest one."""
+    side = x.shape[-1]
+    frequency = torch.fft.fftfreq(side)
+    high = (frequency[:, None] ** 2 + frequency[None, :] ** 2).sqrt() > 0.25  # in periods a pixel; the highest is 0.5
+    power = torch.fft.fft2(x.mean(dim=1)).abs().square() / side**2
+    return power[:, high].mean(dim=1)
 
 
 def directions(net: Classifier, pictures: Tensor) -> Tensor:

@@ -104,6 +104,8 @@ def _realism(values: Mapping[str, Any]) -> Iterator[Row]:
     yield "realism", "KID", "std"
     for name, kid in values["kid"].items():
         yield {"real": "training pictures (floor)"}.get(name, name), f"{kid['mean']:.4f}", f"{kid['std']:.4f}"
+    for name, detail in values.get("detail", {}).items():
+        yield f"high-frequency power of {name}, % of real pictures'", percent(detail)
     for metric in ("fid", "lpips"):
         if metric in values:
             mixes = values[metric]["mixes"]

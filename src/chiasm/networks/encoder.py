@@ -15,26 +15,30 @@ def _block(in_channels: int, out_channels: int, kernel: int, stride: int, paddin
 
 
 class Encoder(nn.Module):
-    """Stride-2 blocks of [Conv 4x4, BatchNorm, LeakyReLU 0.2], then one convolution over what is left.
+    """Stride-2 blocks of [Conv 4x4, BatchNorm, LeakyReLU 0.2], then what is left becomes the code.
 
     Args:
         side_px: height and width of the pictures.
         widths: output channels of the stride-2 blocks.
         code_width: width of the code.
         code_block: whether the last convolution is a block like the others (the report) or linear with a bias.
+        pooled: twice as deep, with a block of 3x3 convolutions after each stride-2 one, and a mean over all places
+            before the last convolution, which else sees each place apart.
 
-    Source: spec/cross-training.md, section 2.
+    Source: spec/cross-training.md, section 2; section 5, Q1, for `pooled`.
     """
 
-    def __init__(self, side_px: int, widths: Sequence[int], code_width: int, *, code_block: bool) -> None:
+    def __init__(
+        self, side_px: int, widths: Sequence[int], code_width: int, *, code_block: bool, pooled: bool = False
+    ) -> None:
         super().__init__()
         channels = [3, *widths]
-        layers = [
-            layer
-            for i in range(len(widths))
-            for layer in _block(channels[i], channels[i + 1], kernel=4, stride=2, padding=1)
-        ]
-        rest_px = side_px >> len(widths)
+        layers: list[nn.Module] = []
+        for i, width in enumerate(widths):
+            layers += _block(channels[i], width, kernel=4, stride=2, padding=1)
+            layers += _block(width, width, kernel=3, stride=1, padding=1) if pooled else []
+        layers += [nn.AdaptiveAvgPool2d(1)] if pooled else []
+        rest_px = 1 if pooled else side_px >> len(widths)
         if code_block:
             layers += _block(widths[-1], code_width, kernel=rest_px, stride=1, padding=0)
         else:

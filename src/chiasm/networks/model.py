@@ -20,8 +20,10 @@ class CrossModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder_a = Encoder(config.side_px, config.encoder_widths, config.code_a, code_block=config.code_block)
-        self.encoder_b = Encoder(config.side_px, config.encoder_widths, config.code_b, code_block=config.code_block)
+        self.encoder_a, self.encoder_b = (
+            Encoder(config.side_px, config.encoder_widths, width, code_block=config.code_block, pooled=kind == "pooled")
+            for width, kind in ((config.code_a, config.encoder_a), (config.code_b, config.encoder_b))
+        )
         self.generator = Generator(
             config.side_px,
             config.code_a,

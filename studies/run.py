@@ -1,0 +1,218 @@
+"""Runs a study: trains its sweeps, measures every model, and writes table.md and figure.png beside it.
+
+    python studies/run.py N1             # one study; what is finished is not repeated
+    python studies/run.py all
+
+Each study is a folder with a study.yaml: `arms` (the objectives it is asked of, as changed settings), `keys` (what is
+swept), `measures` (the columns of the table) and `figure` (the one that is plotted). What all share is studies/base.yaml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from matplotlib.figure import Figure
+
+from chiasm.checkpoint import load_model
+from chiasm.config import Config
+from chiasm.data import load_split, open_data
+from chiasm.evaluation.classifiers import Classifier, fit_classifier
+from chiasm.evaluation.inference import to_unit
+from chiasm.evaluation.references import mean_picture
+from chiasm.evaluation.sample import SAMPLES, Bench, Sample, find_parts
+from chiasm.evaluation.topics import measure_cheats, measure_realism, measure_swap, measure_swap_accuracy
+from chiasm.presets import from_preset
+from chiasm.report.compare import Comparison, compare
+from chiasm.report.read import Run, read_material
+from chiasm.sweep.space import Space, changed
+from chiasm.sweep.sweep import sweep
+
+HERE = Path(__file__).parent
+STUDIES = ("N1", "N2-Q5", "Q1", "Q2", "Q3", "Q4", "Q6", "Q7")
+NUM_MIXES = 500
+NUM_BINS = 40
+TITLES = {
+    "swap": "swap L1 / copy x1",
+    "reconstruction": "reconstruction L1",
+    "class": "class of x1, %",
+    "expression": "expression of x2, %",
+    "tilt": "tilt of x2, %",
+    "copies": "copies of x1 or x2, %",
+    "kid": "KID of mixes",
+    "detail": "high-frequency power / real",
+    "dark": "pixels below 0, %",
+}
+
+
+def load_study(name: str) -> dict[str, Any]:
+    """What all studies share, and what this one says."""
+    base, own = (yaml.safe_load(path.read_text()) for path in (HERE / "base.yaml", HERE / name / "study.yaml"))
+    return {**base, **own}
+
+
+def spaces(study: Mapping[str, Any]) -> Iterator[tuple[str, Space]]:
+    """The sweep of each arm."""
+    for arm, settings in study["arms"].items():
+        base = changed(
+            from_preset(study["preset"]), {**study["shared"], **study["objectives"].get(arm, {}), **settings}
+        )
+        yield arm, Space.of(base, study["keys"])
+
+
+def work(name: str, runs: Path) -> None:
+    """Train whatever of a study is left, beside other workers."""
+    study = load_study(name)
+    for arm, space in spaces(study):
+        sweep(space, preset=study["preset"], seeds=study["seeds"], name=f"{name}-{arm}", runs=runs)
+
+
+def train(name: str, runs: Path, workers: int) -> None:
+    """Start workers of one thread each, and wait for them."""
+    command = [sys.executable, __file__, name, "--runs", str(runs), "--work"]
+    started = [subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}) for _ in range(workers)]
+    codes = [process.wait() for process in started]
+    if any(codes):
+        raise SystemExit(f"a worker of {name} ended with {codes}")
+
+
+def measure(run: Run, net: Classifier | None) -> tuple[dict[str, Any], Classifier | None]:
+    """The numbers of one model on held-out combinations, and the classifier of real pictures that read them."""
+    file = run.folder.path / "study.json"
+    if file.is_file():
+        return json.loads(file.read_text()), net
+    images = open_data(run.config.data, run.config.model.side_px, progress=False)
+    split = load_split(run.folder.split, images)
+    net = net or fit_classifier(images, split.train)
+    part = next(part for part in find_parts(images, split, "val") if part.name == SAMPLES)
+    model = load_model(run.folder.model)
+    bench = Bench(model, images, split.train, mean_picture(images, split.train, 0), net, 0.0, NUM_MIXES, 0)
+    sample = Sample(bench, part)
+    topics = (measure_swap, measure_swap_accuracy, measure_cheats, measure_realism)
+    swap, accuracy, cheats, realism = (topic(sample) for topic in topics)
+    truth = to_unit(torch.from_numpy(images.gather(sample.target)))
+    values = {
+        "swap": swap["ratio"]["copy_x1"]["mean"],
+        "reconstruction": swap["reconstruction"]["l1"]["mean"],
+        "copies": 100 * (cheats["copy_x1"]["mean"] + cheats["copy_x2"]["mean"]),
+        "kid": realism["kid"]["mixes"]["mean"],
+        "detail": realism["detail"]["mixes"]["mean"],
+        "dark": 100 * float((sample.drawn[0] < 0).float().mean()),
+        "dark_real": 100 * float((truth < 0).float().mean()),
+        "pixels": shares(sample.drawn[0]),
+        "pixels_real": shares(truth),
+        **{factor: 100 * rates["mix"]["mean"] for factor, rates in accuracy.items()},
+    }
+    file.write_text(json.dumps(values, indent=2))
+    return values, net
+
+
+def shares(x: torch.Tensor) -> list[float]:
+    """The share of pixel values in each of NUM_BINS equal parts of the inputs' scale, [-1, 1]."""
+    return (torch.histc(x.clamp(-1, 1), NUM_BINS, -1, 1) / x.numel()).tolist()
+
+
+def gather(name: str, runs: Path) -> dict[str, Comparison]:
+    """Measure every finished run; its numbers join the metrics of its last validation."""
+    compared, net = {}, None
+    for arm, _ in spaces(load_study(name)):
+        found = [run for run in read_material([runs / f"{name}-{arm}"]).runs if run.state == "complete"]
+        for run in found:
+            values, net = measure(run, net)
+            run.metrics.update({f"study/{key}": value for key, value in values.items() if not isinstance(value, list)})
+        compared[arm] = compare(found)
+    return compared
+
+
+def table(study: Mapping[str, Any], compared: Mapping[str, Comparison]) -> str:
+    """A row for each setting: mean and 95 % interval over the seeds."""
+    head = ["objective", "setting", *(TITLES[key] for key in study["measures"]), "steps"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for arm, comparison in compared.items():
+        for setting in comparison.settings:
+            cells = []
+            for key in study["measures"]:
+                estimate = setting.mean(f"study/{key}")
+                assert estimate is not None
+                digits = 3 if key in ("swap", "reconstruction", "kid", "detail") else 1
+                half = "" if estimate.high is None else f" ± {estimate.high - estimate.mean:.{digits}f}"
+                cells.append(f"{estimate.mean:.{digits}f}{half}")
+            steps = f"{np.mean([run.steps for run in setting.runs]):.0f}"
+            lines.append("| " + " | ".join([arm, setting.label, *cells, steps]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(study: Mapping[str, Any], compared: Mapping[str, Comparison], path: Path) -> None:
+    """The plotted measures of every setting with their intervals, a colour for each objective."""
+    figure = Figure(figsize=(4.5 * len(study["figure"]), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(study["figure"]), squeeze=False)[0]
+    for axis, key in zip(axes, study["figure"], strict=True):
+        for offset, (arm, comparison) in enumerate(compared.items()):
+            estimates = [setting.mean(f"study/{key}") for setting in comparison.settings]
+            places = np.arange(len(estimates)) + 0.12 * offset
+            means = [e.mean for e in estimates if e]
+            halves = [e.high - e.mean if e.high is not None else 0.0 for e in estimates if e]
+            axis.errorbar(places, means, yerr=halves, fmt="o-", capsize=3, label=arm)
+        labels = [setting.label.replace(", ", "\n") for setting in comparison.settings]
+        axis.set_xticks(range(len(labels)), labels, rotation=45 if len(labels) > 3 else 0, ha="right", fontsize=7)
+        axis.set_title(TITLES[key], fontsize=10)
+        axis.grid(alpha=0.25)
+    axes[0].legend(frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def draw_pixels(compared: Mapping[str, Comparison], path: Path) -> None:
+    """How the pixels of the mixes are distributed on the inputs' scale, beside those of the true pictures."""
+    figure = Figure(figsize=(4.5 * len(compared), 3.4), layout="constrained")
+    axes = figure.subplots(1, len(compared), squeeze=False)[0]
+    places = np.linspace(-1, 1, NUM_BINS + 1)
+    for axis, (arm, comparison) in zip(axes, compared.items(), strict=True):
+        read = [
+            (setting.label, [json.loads((run.folder.path / "study.json").read_text()) for run in setting.runs])
+            for setting in comparison.settings
+        ]
+        axis.stairs(np.mean([v["pixels_real"] for v in read[0][1]], axis=0), places, label="true pictures", color="0.6")
+        for label, values in read:
+            axis.stairs(np.mean([v["pixels"] for v in values], axis=0), places, label=label)
+        axis.set(title=arm, xlabel="pixel value on the inputs' scale", yscale="log")
+        axis.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def publish(name: str, runs: Path) -> None:
+    """Write what a study has come to into its folder."""
+    study, compared = load_study(name), gather(name, runs)
+    (HERE / name / "table.md").write_text(table(study, compared))
+    draw(study, compared, HERE / name / "figure.png")
+    if "dark" in study["measures"]:
+        draw_pixels(compared, HERE / name / "pixels.png")
+    print((HERE / name / "table.md").read_text())
+
+
+def main() -> None:
+    """Run one study or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", choices=[*STUDIES, "all"])
+    parser.add_argument("--runs", type=Path, default=Path("runs/studies"))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--work", action="store_true", help="be a worker: train only")
+    options = parser.parse_args()
+    for name in STUDIES if options.study == "all" else [options.study]:
+        if options.work:
+            work(name, options.runs)
+            continue
+        train(name, options.runs, options.workers)
+        publish(name, options.runs)
+
+
+if __name__ == "__main__":
+    main()
