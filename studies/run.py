@@ -4,7 +4,7 @@
     python studies/run.py all
 
 Each study is a folder with a study.yaml: `arms` (the objectives it is asked of, as changed settings), `keys` (what is
-swept), `measures` (the columns of the table) and `figure` (the one that is plotted). What all share is studies/base.yaml.
+swept), `measures` (the columns of the table) and `figure` (those that are plotted). What all share: studies/base.yaml.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import yaml
 from matplotlib.figure import Figure
 
 from chiasm.checkpoint import load_model
-from chiasm.config import Config
 from chiasm.data import load_split, open_data
 from chiasm.evaluation.classifiers import Classifier, fit_classifier
 from chiasm.evaluation.inference import to_unit

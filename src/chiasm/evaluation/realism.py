@@ -16,6 +16,8 @@ from chiasm.evaluation.classifiers import Classifier, features
 from chiasm.evaluation.heads import EVAL_BATCH
 from chiasm.evaluation.inference import BATCH, to_bytes, to_unit
 
+PerPicture = Float[Tensor, "n"]
+
 NUM_SUBSETS = 50
 MIN_PICTURES = 20
 FID_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
@@ -97,7 +99,7 @@ def realism(
     }
 
 
-def high_frequency_power(x: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n"]:
+def high_frequency_power(x: Float[Tensor, "n 3 side side"]) -> PerPicture:
     """Mean power of a picture's grey values, any range, at frequencies above half of the highest one."""
     side = x.shape[-1]
     frequency = torch.fft.fftfreq(side)
