@@ -15,19 +15,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor, nn
 
 from chiasm.checkpoint import save_model
 from chiasm.config import Config, LossConfig
 from chiasm.data import Batches, ImageSet, Split, make_split, open_data, save_split
 from chiasm.evaluation.inference import to_unit
+from chiasm.evaluation.swap import swap_errors
+from chiasm.evaluation.triplets import draw_triplets
 from chiasm.losses import code_decay
 from chiasm.networks import CrossModel
 from chiasm.presets import from_preset
+from chiasm.sweep.space import changed
 from chiasm.training import fit
 from chiasm.training.budget import Budget
 from chiasm.training.compiling import compile_networks
-from chiasm.training.run import RunFolder
+from chiasm.training.run import RunFolder, Tracker
 
 LATENT_SHARE = 0.6
 
@@ -131,13 +135,16 @@ def main() -> None:
     parser.add_argument("method", choices=["lord", "conditional", "naive"])
     parser.add_argument("data", nargs="?", default="avatars")
     parser.add_argument("--preset", default="compact")
+    parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="in YAML")
+    parser.add_argument("--name", help="of the run's folder")
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs"))
     options = parser.parse_args()
     changes = {"data": {"source": options.data}, "train": {"max_minutes": options.minutes, "seed": options.seed}}
-    config = from_preset(options.preset, changes)
-    name = f"{options.method}-{Path(options.data).stem}-{options.seed}"
+    settings = {key: yaml.safe_load(value) for key, value in options.set}
+    config = changed(from_preset(options.preset, changes), settings)
+    name = options.name or f"{options.method}-{Path(options.data).stem}-{options.seed}"
     if options.method == "naive":
         fit(naive(config), name=name, runs=options.out)
         return
@@ -151,6 +158,10 @@ def main() -> None:
     train = {"lord": train_lord, "conditional": train_conditional}[options.method]
     steps = train(model, images, split, config, 60 * options.minutes)
     save_model(model.eval(), run.model)
+    tracker, triplets = Tracker(run, 0), draw_triplets(images, split.val, 256, options.seed)
+    measured = {f"swap/{key}": value for key, value in swap_errors(model, images, triplets).items()}
+    tracker.log(steps, {"minutes": options.minutes, **measured})
+    tracker.close()
     print(f"{steps} steps; {run.path}")
 
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,10 @@ from matplotlib.figure import Figure
 from chiasm.checkpoint import load_model
 from chiasm.data import load_split, open_data
 from chiasm.evaluation.classifiers import Classifier, fit_classifier
-from chiasm.evaluation.inference import to_unit
+from chiasm.evaluation.inference import encode, to_unit
+from chiasm.evaluation.probes import fit_probe
 from chiasm.evaluation.references import mean_picture
-from chiasm.evaluation.sample import SAMPLES, Bench, Sample, find_parts
+from chiasm.evaluation.sample import SAMPLES, Bench, Part, Sample, find_parts
 from chiasm.evaluation.topics import measure_cheats, measure_realism, measure_swap, measure_swap_accuracy
 from chiasm.presets import from_preset
 from chiasm.report.compare import Comparison, compare
@@ -37,11 +40,18 @@ from chiasm.sweep.space import Space, changed
 from chiasm.sweep.sweep import sweep
 
 HERE = Path(__file__).parent
-STUDIES = ("N1", "N2-Q5", "Q1", "Q2", "Q3", "Q4", "Q6", "Q7")
+BASELINES = HERE.parent / "benchmarks" / "baselines.py"
+STUDIES = ("ablation", "ablation-faces", "N1", "N2-Q5", "Q1", "Q2", "Q3", "Q4", "Q6", "Q7")
 NUM_MIXES = 500
 NUM_BINS = 40
+MAX_PROBE = 6000
+REFERENCES = ("copy_x1", "copy_x2", "mean")
 TITLES = {
     "swap": "swap L1 / copy x1",
+    "swap_best": "swap L1 / best of copies and mean",
+    "person_in_b": "class read from B, %",
+    "pose": "pose of x2, %",
+    "eyes": "eyes of x2, %",
     "reconstruction": "reconstruction L1",
     "class": "class of x1, %",
     "expression": "expression of x2, %",
@@ -76,12 +86,34 @@ def work(name: str, runs: Path) -> None:
 
 
 def train(name: str, runs: Path, workers: int) -> None:
-    """Start workers of one thread each, and wait for them."""
+    """Start workers of one thread each, and wait for them; then the baselines, as many at a time."""
     command = [sys.executable, __file__, name, "--runs", str(runs), "--work"]
-    started = [subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}) for _ in range(workers)]
-    codes = [process.wait() for process in started]
-    if any(codes):
-        raise SystemExit(f"a worker of {name} ended with {codes}")
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(start, [command] * workers))
+        list(pool.map(start, baseline_commands(load_study(name), name, runs)))
+
+
+def start(command: list[str]) -> None:
+    """Run a command on one thread."""
+    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
+
+
+def baseline_commands(study: Mapping[str, Any], name: str, runs: Path) -> list[list[str]]:
+    """The trainings of the baselines that are left, on the networks, pictures and minutes of the arms."""
+    settings = dict(study["shared"])
+    source, minutes = settings.pop("data.source", "avatars"), settings.pop("train.max_minutes")
+    commands = []
+    for method in study.get("baselines", []):
+        for seed in study["seeds"]:
+            run = runs / f"{name}-{method}" / f"seed{seed}"
+            if (run / "metrics.csv").is_file():
+                continue
+            shutil.rmtree(run, ignore_errors=True)
+            command = [sys.executable, str(BASELINES), method, source, "--minutes", minutes, "--seed", seed]
+            command += ["--out", run.parent, "--name", run.name]
+            command += [word for key, value in settings.items() for word in ("--set", key, json.dumps(value))]
+            commands.append([str(word) for word in command])
+    return commands
 
 
 def measure(run: Run, net: Classifier | None) -> tuple[dict[str, Any], Classifier | None]:
@@ -99,8 +131,11 @@ def measure(run: Run, net: Classifier | None) -> tuple[dict[str, Any], Classifie
     topics = (measure_swap, measure_swap_accuracy, measure_cheats, measure_realism)
     swap, accuracy, cheats, realism = (topic(sample) for topic in topics)
     truth = to_unit(torch.from_numpy(images.gather(sample.target)))
+    best = min(swap[reference]["l1"]["mean"] for reference in REFERENCES)
     values = {
         "swap": swap["ratio"]["copy_x1"]["mean"],
+        "swap_best": swap["swap"]["l1"]["mean"] / best,
+        "person_in_b": 100 * read_class(bench, part, run.config.loss.noise_b),
         "reconstruction": swap["reconstruction"]["l1"]["mean"],
         "copies": 100 * (cheats["copy_x1"]["mean"] + cheats["copy_x2"]["mean"]),
         "kid": realism["kid"]["mixes"]["mean"],
@@ -115,6 +150,15 @@ def measure(run: Run, net: Classifier | None) -> tuple[dict[str, Any], Classifie
     return values, net
 
 
+def read_class(bench: Bench, part: Part, noise_b: float) -> float:
+    """How often an MLP reads the class from code B as the generator gets it."""
+    classes = bench.images.classes
+    fit = np.random.default_rng(0).permutation(bench.train)[:MAX_PROBE]
+    (_, b_fit), (_, b) = (encode(bench.model, bench.images.gather(index)) for index in (fit, part.indices))
+    probe = fit_probe(b_fit, classes[fit], kind="mlp", noise=noise_b)
+    return float(probe.right(b, classes[part.indices]).mean())
+
+
 def shares(x: torch.Tensor) -> list[float]:
     """The share of pixel values in each of NUM_BINS equal parts of the inputs' scale, [-1, 1]."""
     return (torch.histc(x.clamp(-1, 1), NUM_BINS, -1, 1) / x.numel()).tolist()
@@ -123,8 +167,12 @@ def shares(x: torch.Tensor) -> list[float]:
 def gather(name: str, runs: Path) -> dict[str, Comparison]:
     """Measure every finished run; its numbers join the metrics of its last validation."""
     compared, net = {}, None
-    for arm, _ in spaces(load_study(name)):
-        found = [run for run in read_material([runs / f"{name}-{arm}"]).runs if run.state == "complete"]
+    study = load_study(name)
+    folders = {arm: [runs / f"{name}-{arm}"] for arm, _ in spaces(study)}
+    for method in study.get("baselines", []):
+        folders[method] = [runs / f"{name}-{method}" / f"seed{seed}" for seed in study["seeds"]]
+    for arm, paths in folders.items():
+        found = [run for run in read_material(paths).runs if run.state == "complete"]
         for run in found:
             values, net = measure(run, net)
             run.metrics.update({f"study/{key}": value for key, value in values.items() if not isinstance(value, list)})
@@ -142,7 +190,7 @@ def table(study: Mapping[str, Any], compared: Mapping[str, Comparison]) -> str:
             for key in study["measures"]:
                 estimate = setting.mean(f"study/{key}")
                 assert estimate is not None
-                digits = 3 if key in ("swap", "reconstruction", "kid", "detail") else 1
+                digits = 3 if key in ("swap", "swap_best", "reconstruction", "kid", "detail") else 1
                 half = "" if estimate.high is None else f" ± {estimate.high - estimate.mean:.{digits}f}"
                 cells.append(f"{estimate.mean:.{digits}f}{half}")
             steps = f"{np.mean([run.steps for run in setting.runs]):.0f}"
@@ -155,17 +203,20 @@ def draw(study: Mapping[str, Any], compared: Mapping[str, Comparison], path: Pat
     figure = Figure(figsize=(4.5 * len(study["figure"]), 3.6), layout="constrained")
     axes = figure.subplots(1, len(study["figure"]), squeeze=False)[0]
     for axis, key in zip(axes, study["figure"], strict=True):
-        for offset, (arm, comparison) in enumerate(compared.items()):
+        for row, (arm, comparison) in enumerate(compared.items()):
             estimates = [setting.mean(f"study/{key}") for setting in comparison.settings]
-            places = np.arange(len(estimates)) + 0.12 * offset
+            places = np.arange(len(estimates)) + 0.12 * row if study["keys"] else [row]
             means = [e.mean for e in estimates if e]
             halves = [e.high - e.mean if e.high is not None else 0.0 for e in estimates if e]
             axis.errorbar(places, means, yerr=halves, fmt="o-", capsize=3, label=arm)
-        labels = [setting.label.replace(", ", "\n") for setting in comparison.settings]
+        labels = (
+            [setting.label.replace(", ", "\n") for setting in comparison.settings] if study["keys"] else [*compared]
+        )
         axis.set_xticks(range(len(labels)), labels, rotation=45 if len(labels) > 3 else 0, ha="right", fontsize=7)
         axis.set_title(TITLES[key], fontsize=10)
         axis.grid(alpha=0.25)
-    axes[0].legend(frameon=False)
+    if study["keys"]:
+        axes[0].legend(frameon=False)
     figure.savefig(path, dpi=110)
 
 
