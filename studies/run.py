@@ -78,18 +78,19 @@ def spaces(study: Mapping[str, Any]) -> Iterator[tuple[str, Space]]:
         yield arm, Space.of(base, study["keys"])
 
 
-def work(name: str, runs: Path) -> None:
-    """Train whatever of a study is left, beside other workers."""
+def work(name: str, runs: Path, worker: int) -> None:
+    """Train whatever of a study is left, beside other workers; every other one begins with the last arm."""
     study = load_study(name)
-    for arm, space in spaces(study):
+    arms = list(spaces(study))
+    for arm, space in arms if worker % 2 == 0 else reversed(arms):
         sweep(space, preset=study["preset"], seeds=study["seeds"], name=f"{name}-{arm}", runs=runs)
 
 
 def train(name: str, runs: Path, workers: int) -> None:
     """Start workers of one thread each, and wait for them; then the baselines, as many at a time."""
-    command = [sys.executable, __file__, name, "--runs", str(runs), "--work"]
+    commands = [[sys.executable, __file__, name, "--runs", str(runs), "--work", str(i)] for i in range(workers)]
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(start, [command] * workers))
+        list(pool.map(start, commands))
         list(pool.map(start, baseline_commands(load_study(name), name, runs)))
 
 
@@ -254,11 +255,11 @@ def main() -> None:
     parser.add_argument("study", choices=[*STUDIES, "all"])
     parser.add_argument("--runs", type=Path, default=Path("runs/studies"))
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--work", action="store_true", help="be a worker: train only")
+    parser.add_argument("--work", type=int, metavar="I", help="be the I-th worker: train only")
     options = parser.parse_args()
     for name in STUDIES if options.study == "all" else [options.study]:
-        if options.work:
-            work(name, options.runs)
+        if options.work is not None:
+            work(name, options.runs, options.work)
             continue
         train(name, options.runs, options.workers)
         publish(name, options.runs)

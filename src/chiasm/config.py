@@ -159,8 +159,7 @@ class LossConfig:
     weight_squared: float = 2.0
     """Weight of the mean squared error, inside the swap and direct terms."""
     weight_contrast: float = 1.0
-    """Weight of the error where a picture differs from one of its class that is much like it, likewise. Needs
-    classes."""
+    """Weight of the error where a picture differs from one that is much like it, likewise."""
     noise_b: float = 1.0
     """Standard deviation of the noise that is added to code B in training."""
     decay_b: float = 1e-3

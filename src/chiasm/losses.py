@@ -85,16 +85,17 @@ def squared_loss(x: Images, x_drawn: Images) -> Scalar:
 
 
 def contrast_loss(x: Images, x_drawn: Images, x_near: Images) -> Scalar:
-    """Mean absolute error, each pixel weighted by how much it differs between two much alike pictures of a class.
+    """Mean absolute error, each pixel weighted by how much it differs between two much alike pictures.
 
-    What differs there is by definition code B's. Where two pictures are alike but for the expression all weight lies
-    on the face, which the plain mean hardly sees: a code B that costs something is else better silent about it.
-    A picture's weights have the mean 1, or less where the two hardly differ.
+    Where two pictures of a class are alike but for the expression, all weight lies on the face, which the plain mean
+    hardly sees: a code B that costs something is else better silent about it. Where pictures of two classes are alike
+    but for a pair of glasses, it lies on these. A picture's weights have the mean 1, or less where the two hardly
+    differ.
 
     Args:
         x: the pictures wanted, in [-1, 1].
         x_drawn: the pictures drawn.
-        x_near: for each picture one of its class that is much like it.
+        x_near: for each picture one that is much like it.
     """
     contrast = (x - x_near).abs().mean(dim=1).flatten(1)  # n, pixels
     weights = contrast / (contrast.mean(dim=1, keepdim=True) + MIN_CONTRAST)

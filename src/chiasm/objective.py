@@ -91,7 +91,7 @@ class Objective(nn.Module):
             x_partner: for each picture another one of its class, needed by the swap term alone.
             classes: of the pictures, -1 for unlabelled ones; needed by adversary, reader and discriminator.
             used: the fraction of the training that is over; crossing and the GAN loss may start late.
-            x_near: for each picture one of its class that is much like it, needed by the contrast term alone.
+            x_near: for each picture one that is much like it, needed by the contrast term alone.
             discriminator: judges mixed pictures; its weights get no gradient from here.
         """
         config, model = self.config, self.model

@@ -50,18 +50,44 @@ def test_partner_is_another_picture_of_the_class(image_set):
     assert pairs == expected | {(3, 3), (6, 6), (9, 9)}
 
 
-def test_near_pictures_are_much_alike_and_of_the_class(image_set):
-    images = image_set(CLASSES)
-    batches = Batches(images, np.arange(13), 13, seed=1)
-    batch = batches.load(3, near=True)
-    assert batch.x_near is not None
-    for index, near in zip(batch.index, batch.x_near, strict=True):
-        same = np.flatnonzero(images.classes == images.classes[index]) if images.classes[index] >= 0 else [index]
-        others = [i for i in same if i != index] or [index]
-        few = images.images[:, :, ::4, ::4].astype(int)
-        nearest = min(others, key=lambda i: np.abs(few[i] - few[index]).sum())
-        np.testing.assert_array_equal(near, images.images[nearest])
+def test_few_labelled_pictures_come_up_as_often_as_unlabelled_ones(image_set):
+    images = image_set([0, 0, 1, 1] + [UNLABELLED] * 36)
+    batches = Batches(images, np.arange(40), 8, seed=2)
+    drawn = np.concatenate([batches.at(step).index for step in range(9)])  # one epoch: 36 + 9 x 4 pictures
+    assert batches.steps_per_epoch == 9
+    np.testing.assert_array_equal(np.bincount(drawn), [9] * 4 + [1] * 36)
+    for step in range(9):
+        batch = batches.at(step)
+        paired = images.classes[batch.index] != UNLABELLED
+        assert (batch.partner[paired] != batch.index[paired]).all()
+
+
+def test_near_pictures_are_the_most_alike_of_the_class_and_of_others(image_set):
+    images = image_set([0, 1, 2] * 8)
+    values = np.arange(24)  # picture i has the value i everywhere
+    batches = Batches(images, np.arange(24), 6, seed=1)
+    for step in (0, 70, 3):
+        batch = batches.load(step, near=True)
+        assert batch.x_near is not None
+        for place, (index, near) in enumerate(zip(batch.index, batch.x_near, strict=True)):
+            found = int(near[0, 0, 0])
+            same = images.classes == images.classes[index]
+            assert same[found] == (place % 2 == 0)
+            assert found != index
+            if place % 2:
+                distance = np.where(same, np.inf, abs(values - index))
+                assert distance[found] <= np.sort(distance)[3]
+        again = Batches(images, np.arange(24), 6, seed=1).load(step, near=True)
+        np.testing.assert_array_equal(again.x_near, batch.x_near)
     assert batches.load(3).x_near is None
+
+
+def test_near_pictures_of_unlabelled_ones_are_others(image_set):
+    batches = Batches(image_set([UNLABELLED] * 12), np.arange(12), 4, seed=1)
+    for step in range(6):
+        batch = batches.load(step, near=True)
+        assert batch.x_near is not None
+        assert (batch.x_near[1::2] != batch.x[1::2]).any(axis=(1, 2, 3)).all()
 
 
 def test_partners_are_uniform(image_set):

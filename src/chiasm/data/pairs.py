@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,11 @@ NUM_CANDIDATES = 16
 """Pictures of a class among which the one most like another is looked for."""
 PIXEL_STRIDE = 4
 """Of every so many rows and columns one is compared."""
+STEPS_AT_ONCE = 32
+BANK_SIZE = 16_384
+BANK_CHUNK = 512
+NUM_ALIKE = 4
+SMALL_PX = 8
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class LoadedBatch:
         partner: [n] indices of their partners.
         x: [n, 3, side, side] uint8, the pictures.
         x_partner: the partners likewise, or None where they were not asked for.
-        x_near: for each picture one of its class that is much like it, or None where they were not asked for.
+        x_near: for each picture one that is much like it, of its class or of another, or None likewise.
     """
 
     index: Indices
@@ -60,7 +65,8 @@ class Batches:
     """An endless, reproducible stream of batches.
 
     Each epoch is a permutation of the pictures, dealt out over steps and ranks; a batch at the end of an
-    epoch goes on into the next. Sets smaller than a batch are drawn from with repetition.
+    epoch goes on into the next. Where only few pictures are labelled, these come up again and again in an epoch,
+    about as often as unlabelled ones. Sets smaller than a batch are drawn from with repetition.
     """
 
     def __init__(
@@ -99,12 +105,14 @@ class Batches:
         self.rank = rank
         self.world_size = world_size
         self._by_class, self._start, self._size, self._place = _class_table(images.classes[self.indices])
+        self._draws = _draws(images.classes[self.indices])
         self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
+        self._others_alike = lru_cache(maxsize=2)(self._find_others_alike)
 
     @property
     def steps_per_epoch(self) -> float:
-        """Steps in which every picture is seen once; rarely a whole number."""
-        return len(self.indices) / (self.batch_size * self.world_size)
+        """Steps of an epoch; rarely a whole number."""
+        return len(self._draws) / (self.batch_size * self.world_size)
 
     def at(self, step: int) -> Batch:
         """The batch of a step.
@@ -126,14 +134,36 @@ class Batches:
         return self._by_class[self._start[chosen] + (self._place[chosen] + turn) % size]
 
     def _load_near(self, step: int, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """For each picture the one most like it among some of its class."""
-        chosen = np.repeat(self._choose(step), NUM_CANDIDATES)
+        """For each picture one much like it: of its class at even places, of another class at odd ones."""
         rng = np.random.default_rng([_NEAR, self.seed, step, self.rank])
-        candidates = self.images.gather(self.indices[self._others(chosen, rng)])
-        candidates = candidates.reshape(len(x), NUM_CANDIDATES, *x.shape[1:])
+        index = np.empty(len(x), dtype=np.int64)
+        index[::2] = self._most_alike(self._choose(step)[::2], x[::2], rng)
+        index[1::2] = self._others_alike(step // STEPS_AT_ONCE)[step % STEPS_AT_ONCE]
+        return self.images.gather(index)
+
+    def _find_others_alike(self, block: int) -> Indices:
+        """[STEPS_AT_ONCE, n] for the odd places of some steps a picture of another class that is much like theirs.
+
+        For many steps at once, since a large matrix product now and then disturbs a training less than a small one
+        at every step.
+        """
+        steps = range(block * STEPS_AT_ONCE, (block + 1) * STEPS_AT_ONCE)
+        index = self.indices[np.concatenate([self._choose(step)[1::2] for step in steps])]
+        rng = np.random.default_rng([_NEAR, self.seed, block, self.rank, 1])
+        return self._bank.most_alike(self.images.gather(index), self.images.classes[index], rng).reshape(len(steps), -1)
+
+    def _most_alike(self, chosen: Indices, x: NDArray[np.uint8], rng: np.random.Generator) -> Indices:
+        """For each of some pictures the one most like it among NUM_CANDIDATES of its class."""
+        candidates = self.indices[self._others(np.repeat(chosen, NUM_CANDIDATES), rng)]
         few = np.s_[..., ::PIXEL_STRIDE, ::PIXEL_STRIDE]
-        apart = np.abs(candidates[few].astype(np.int16) - x[:, None][few]).mean(axis=(2, 3, 4))
-        return candidates[np.arange(len(x)), apart.argmin(axis=1)]
+        seen = self.images.gather(candidates)[few].reshape(len(x), NUM_CANDIDATES, -1).astype(np.int16)
+        apart = np.abs(seen - x[few].reshape(len(x), 1, -1)).sum(axis=2)
+        return candidates.reshape(len(x), NUM_CANDIDATES)[np.arange(len(x)), apart.argmin(axis=1)]
+
+    @cached_property
+    def _bank(self) -> Bank:
+        """Training pictures in which to look for those much like others."""
+        return Bank(self.images, self.indices, self.seed)
 
     def load(self, step: int, partners: bool = True, near: bool = False) -> LoadedBatch:
         """The batch of a step with its pixels.
@@ -208,9 +238,9 @@ class Batches:
 
     def _choose(self, step: int) -> Indices:
         """[batch_size] places in self.indices."""
-        num = len(self.indices)
+        num = len(self._draws)
         if num < self.batch_size:
-            return np.random.default_rng([_SMALL, self.seed, step, self.rank]).integers(0, num, self.batch_size)
+            return np.random.default_rng([_SMALL, self.seed, step, self.rank]).choice(self._draws, self.batch_size)
         first = (step * self.world_size + self.rank) * self.batch_size
         epoch, place = divmod(first, num)
         chosen = self._permutation(epoch)[place : place + self.batch_size]
@@ -220,7 +250,57 @@ class Batches:
         return chosen
 
     def _draw_permutation(self, epoch: int) -> Indices:
-        return np.random.default_rng([_EPOCH, self.seed, epoch]).permutation(len(self.indices))
+        return np.random.default_rng([_EPOCH, self.seed, epoch]).permutation(self._draws)
+
+
+class Bank:
+    """Small versions of some pictures, to find those of other classes that are much like a picture.
+
+    Args:
+        images: all pictures.
+        indices: [m] those to look among; of more than BANK_SIZE, that many are drawn.
+        seed: of the draw.
+    """
+
+    def __init__(self, images: ImageSet, indices: Indices, seed: int) -> None:
+        rng = np.random.default_rng([_NEAR, seed])
+        self.index = indices if len(indices) <= BANK_SIZE else np.sort(rng.choice(indices, BANK_SIZE, replace=False))
+        chunks = [self.index[start : start + BANK_CHUNK] for start in range(0, len(self.index), BANK_CHUNK)]
+        self.small = np.concatenate([_small(images.gather(chunk)) for chunk in chunks])
+        self.square = (self.small**2).sum(axis=1)
+        self.classes = images.classes[self.index]
+
+    def most_alike(self, x: NDArray[np.uint8], classes: Indices, rng: np.random.Generator) -> Indices:
+        """For each picture one of the NUM_ALIKE most like it among those of other classes.
+
+        Args:
+            x: [n, 3, side, side] the pictures.
+            classes: [n] of theirs; of an unlabelled picture only its very likeness is left out.
+            rng: chooses among the most alike.
+        """
+        distance = self.square - 2 * _small(x) @ self.small.T  # n, bank; less a constant of each picture
+        unlabelled = np.flatnonzero(classes == UNLABELLED)
+        distance[unlabelled, distance[unlabelled].argmin(axis=1)] = np.inf
+        distance[(self.classes == classes[:, None]) & (classes[:, None] != UNLABELLED)] = np.inf
+        num = min(NUM_ALIKE, distance.shape[1])
+        nearest = np.argpartition(distance, num - 1, axis=1)[:, :num]
+        return self.index[nearest[np.arange(len(x)), rng.integers(0, num, len(x))]]
+
+
+def _small(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """[n, 3, side, side] bytes -> means over blocks of at least 8 x 8 pixels, flat, about [-1, 1]."""
+    num, channels, side, _ = images.shape
+    block = max(1, side // SMALL_PX)
+    kept = side // block * block
+    blocks = images[:, :, :kept, :kept].reshape(num, channels, kept // block, block, kept // block, block)
+    return (blocks.mean(axis=(3, 5), dtype=np.float32) / 127.5 - 1).reshape(num, -1)
+
+
+def _draws(classes: Indices) -> Indices:
+    """The places of an epoch: each once, those of labelled pictures more often where these are the fewer."""
+    labelled = np.flatnonzero(classes != UNLABELLED)
+    times = max(1, round((len(classes) - len(labelled)) / max(1, len(labelled))))
+    return np.concatenate([np.arange(len(classes)), np.tile(labelled, times - 1)])
 
 
 def _class_table(classes: Indices) -> tuple[Indices, Indices, Indices, Indices]:

@@ -33,7 +33,7 @@ LOG_EVERY = 20
 # What the adversary, the reader and the discriminator minimise for themselves is no loss of the model.
 OTHERS_TERMS = ("reader_b", "reader_x", "discriminator", "r1")
 SECONDS_BETWEEN_CHECKPOINTS = 60
-NEED_CLASSES = ("weight_swap", "weight_contrast", "weight_apart", "weight_adversary", "weight_reader")
+NEED_CLASSES = ("weight_swap", "weight_apart", "weight_adversary", "weight_reader")
 
 
 class TrainingDivergedError(RuntimeError):
