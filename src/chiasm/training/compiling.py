@@ -41,6 +41,8 @@ def compile_networks(model: CrossModel, config: TrainConfig, budget: Budget) -> 
         return False
     # What was compiled once is found again by the next run; torch's own default is a folder that reboots empty.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(default_cache_dir() / "compiled"))
+    # A process may compile a function eight times and then runs it slowly; a sweep trains more models than that.
+    torch.compiler.reset()
     for network in (model.encoder_a, model.encoder_b, model.generator):
         network.compile()
     return True
