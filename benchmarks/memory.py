@@ -7,8 +7,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 HERE = Path(__file__)
 
@@ -39,28 +41,50 @@ def peak_of_batch(form: str, batch: int) -> None:
 
 
 def peak_of_data(num: int) -> None:
-    """2,000 batches of 64 from a synthetic cache of 64 px pictures; print the peak anonymous memory in MiB."""
-    from chiasm.data import Batches, ImageSet
+    """A hundred steps of preset compact on a synthetic cache of 64 px pictures; print the anonymous memory in MiB."""
+    import torch
 
+    from chiasm.data import Batches, ImageSet
+    from chiasm.data.names import Names
+    from chiasm.evaluation.inference import to_unit
+    from chiasm.networks import CrossModel
+    from chiasm.objective import Objective
+    from chiasm.presets import PRESETS
+
+    config = PRESETS["compact"]()
+    objective = Objective(CrossModel(config.model), config.loss, num_classes=200)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "images.npy"
-        # A sparse file: the pictures are zeros that take no room on the disk, but are mapped like any others.
-        images = np.lib.format.open_memmap(path, "w+", np.uint8, (num, 3, 64, 64))
-        del images
-        images = np.lib.format.open_memmap(path, "r")
-        classes = np.arange(num) // 50
+        # Sparse files: zeros that take no room on the disk, but are mapped like any others.
+        images = _mapped(Path(folder) / "images.npy", np.uint8, (num, 3, 64, 64))
+        classes = _mapped(Path(folder) / "classes.npy", np.int64, (num,), np.arange(num) % 200)
+        ends = _mapped(Path(folder) / "ends.npy", np.int64, (num,), 8 * np.arange(1, num + 1))
         labelled = ImageSet(
             images=images,
-            names=tuple(map(str, range(num))),
+            names=Names(_mapped(Path(folder) / "text.npy", np.uint8, (8 * num,)), ends),
             classes=classes,
-            class_names=tuple(map(str, range(int(classes.max()) + 1))),
-            contents=np.zeros((num, 0), dtype=np.int64),
+            class_names=tuple(map(str, range(200))),
+            contents=_mapped(Path(folder) / "contents.npy", np.int64, (num, 1)),
         )
-        for _ in Batches(labelled, np.arange(num), 64, seed=0).iterate(0, 2000):
-            pass
+        batches = Batches(labelled, np.arange(num), config.train.batch_size, seed=0)
+        for batch in batches.iterate(0, 100, near=True):
+            x, partner, near = (to_unit(torch.from_numpy(p)) for p in (batch.x, batch.x_partner, batch.x_near))
+            classes_of = torch.from_numpy(classes[batch.index])
+            terms = objective(x, partner, classes_of, 1.0, x_near=near).terms
+            torch.stack(list(terms.values())).sum().backward()
         status = Path("/proc/self/status").read_text().splitlines()
         anonymous = next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
         print(anonymous / 2**10)
+
+
+def _mapped(
+    path: Path, kind: type[np.generic], shape: tuple[int, ...], values: NDArray[np.int64] | None = None
+) -> NDArray[Any]:
+    """A memory-mapped column of a cache."""
+    column = np.lib.format.open_memmap(path, "w+", kind, shape)
+    if values is not None:
+        column[:] = values
+    del column
+    return np.asarray(np.lib.format.open_memmap(path, "r"))
 
 
 def point(kind: str, *arguments: object) -> float:

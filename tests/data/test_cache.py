@@ -44,7 +44,7 @@ def test_second_opening_decodes_nothing_and_is_equal(photos, count_decoded):
     assert isinstance(second.images, np.memmap)
     assert not second.images.flags.writeable
     np.testing.assert_array_equal(first.images, second.images)
-    assert (first.names, first.class_names) == (second.names, second.class_names)
+    assert (list(first.names), first.class_names) == (list(second.names), second.class_names)
     assert first.images[:, 0, 0, 0].tolist() == [0, 80, 160, 40, 120]  # a/0 a/2 a/4 b/1 b/3
     assert second.sizes is not None
     assert second.sizes.tolist() == [[24, 16]] * 5

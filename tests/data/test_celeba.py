@@ -27,7 +27,7 @@ def official(tmp_path, write_picture):
 
 def test_official_layout(official):
     images = open_data(DataConfig(source=str(official)), 8, progress=False)
-    assert images.names == ("000001.jpg", "000002.jpg", "000003.jpg", "000004.jpg")
+    assert tuple(images.names) == ("000001.jpg", "000002.jpg", "000003.jpg", "000004.jpg")
     assert images.partition == ("train", "train", "val", "test")
     assert images.class_names == ("3", "20")
     assert images.classes.tolist() == [1, 0, 1, UNLABELLED]

@@ -30,6 +30,16 @@ def test_true_mix_takes_class_from_a_and_content_from_b(image_set):
     assert mixed.tolist() == [1, 4, -1, -1]
 
 
+def test_true_mix_of_many_factors(image_set):
+    """Forty factors of two values have more combinations than an int64 can number."""
+    contents = np.random.default_rng(0).integers(0, 2, (30, 40))
+    contents[15:] = contents[:15]
+    names = tuple(f"c{k}" for k in range(40))
+    images = image_set([0] * 15 + [1] * 15, contents=contents, content_names=names, content_values=(("n", "y"),) * 40)
+    mixed = images.true_mix(np.full(15, 20), np.arange(15))
+    assert mixed.tolist() == list(range(15, 30))
+
+
 def test_true_mix_of_incomplete_contents_is_unknown(image_set):
     images = grid(image_set, contents_complete=False)
     assert images.true_mix(np.array([0]), np.array([4])).tolist() == [-1]

@@ -20,9 +20,10 @@ from tqdm import tqdm
 from chiasm.data import decode
 from chiasm.data.decode import Decoded, Fit, Refused
 from chiasm.data.image_set import DataError, ImageSet
+from chiasm.data.names import Names
 from chiasm.data.source import Listing, Source
 
-FORMAT = 1
+FORMAT = 2
 """Raise it whenever the files of a cache change their meaning."""
 
 PARTS = ("train", "val", "test")
@@ -165,6 +166,9 @@ def _write_index(
     np.save(folder / "classes.npy", listing.classes[rows])
     np.save(folder / "contents.npy", listing.contents[rows])
     np.save(folder / "sizes.npy", sizes[rows])
+    names = Names.of(listing.names[row] for row in rows.tolist())
+    np.save(folder / "names.npy", names.text)
+    np.save(folder / "name_ends.npy", names.ends)
     if listing.partition is not None:
         codes = np.array([PARTS.index(part) for part in listing.partition], dtype=np.uint8)
         np.save(folder / "partition.npy", codes[rows])
@@ -176,7 +180,6 @@ def _write_index(
         "content_values": listing.content_values,
         "contents_complete": listing.contents_complete,
         "skipped": skipped,
-        "names": [listing.names[row] for row in rows.tolist()],
     }
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
@@ -201,14 +204,20 @@ def _load(place: Path) -> ImageSet | None:
         if (place / "images.npy").stat().st_size != index["num_bytes"]:
             return None
         images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)
-        arrays = {name: np.load(place / f"{name}.npy", allow_pickle=False) for name in ("classes", "contents", "sizes")}
+        arrays = {name: _map(place / f"{name}.npy") for name in ("classes", "contents", "sizes")}
+        names = Names(_map(place / "names.npy"), _map(place / "name_ends.npy"))
         partition = _load_partition(place) if index["has_partition"] else None
-        lengths = {len(array) for array in (images, *arrays.values(), index["names"])}
-        if len(lengths) != 1:
+        lengths = {len(images), len(names), *map(len, arrays.values())}
+        if len(lengths) != 1 or names.ends[-1] != len(names.text):
             return None
-        return _image_set(images, arrays, index, partition)
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return _image_set(images, arrays, names, index, partition)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError):
         return None
+
+
+def _map(path: Path) -> NDArray[Any]:
+    """A column that stays on the disk; a plain view, since np.memmap's own indexing is slow."""
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _load_partition(place: Path) -> tuple[str, ...]:
@@ -219,12 +228,13 @@ def _load_partition(place: Path) -> tuple[str, ...]:
 def _image_set(
     images: NDArray[np.uint8],
     arrays: dict[str, NDArray[np.int64]],
+    names: Names,
     index: dict[str, Any],
     partition: tuple[str, ...] | None,
 ) -> ImageSet:
     return ImageSet(
         images=images,
-        names=tuple(index["names"]),
+        names=names,
         class_names=tuple(index["class_names"]),
         content_names=tuple(index["content_names"]),
         content_values=tuple(tuple(values) for values in index["content_values"]),

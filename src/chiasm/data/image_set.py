@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class ImageSet:
     """
 
     images: NDArray[np.uint8]
-    names: tuple[str, ...]
+    names: Sequence[str]
     classes: NDArray[np.int64]
     class_names: tuple[str, ...]
     contents: NDArray[np.int64]
@@ -54,11 +54,6 @@ class ImageSet:
         """Whether any class has two pictures, so that same-class swaps are possible."""
         labelled = self.classes[self.classes != UNLABELLED]
         return len(labelled) > 0 and int(np.bincount(labelled).max()) >= 2
-
-    @cached_property
-    def _by_factors(self) -> dict[tuple[int, ...], int]:
-        keys = np.column_stack([self.classes, self.contents]).tolist()
-        return {tuple(key): i for i, key in enumerate(keys) if UNLABELLED not in key}
 
     def gather(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Copies pictures out of the memory map.
@@ -84,5 +79,15 @@ class ImageSet:
         """
         if not (self.content_names and self.contents_complete):
             return np.full(len(a_from), -1, dtype=np.int64)
-        keys = np.column_stack([self.classes[a_from], self.contents[b_from]]).tolist()
-        return np.array([self._by_factors.get(tuple(key), -1) for key in keys], dtype=np.int64)
+        wanted = np.column_stack([self.classes[a_from], self.contents[b_from]])
+        rows = np.concatenate([np.column_stack([self.classes, self.contents]), wanted])
+        known = (rows != UNLABELLED).all(axis=1)
+        combination = np.zeros(len(rows), dtype=np.int64)
+        for column in rows.T:
+            # Numbered anew with each factor, so that no number grows beyond the number of pictures.
+            numbers = combination * (column.max() + 2) + column + 1
+            combination = np.unique(numbers, return_inverse=True)[1]
+        place = np.full(len(rows), -1, dtype=np.int64)
+        shown = np.flatnonzero(known[: len(self)])
+        place[combination[shown]] = shown
+        return np.where(known[len(self) :], place[combination[len(self) :]], -1)

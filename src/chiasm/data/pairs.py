@@ -27,6 +27,7 @@ BANK_SIZE = 16_384
 BANK_CHUNK = 512
 NUM_ALIKE = 4
 SMALL_PX = 8
+NUM_ROUNDS = 6
 
 
 @dataclass(frozen=True)
@@ -104,15 +105,18 @@ class Batches:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self._by_class, self._start, self._size, self._place = _class_table(images.classes[self.indices])
-        self._draws = _draws(images.classes[self.indices])
-        self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
+        classes = images.classes[self.indices]
+        self._table = _ClassTable(classes)
+        num_labelled = int(np.count_nonzero(classes != UNLABELLED))
+        times = max(1, round((len(classes) - num_labelled) / max(1, num_labelled)))
+        self._again = np.flatnonzero(classes != UNLABELLED) if times > 1 else np.zeros(0, dtype=np.int64)
+        self._num_draws = len(classes) + (times - 1) * len(self._again)
         self._others_alike = lru_cache(maxsize=2)(self._find_others_alike)
 
     @property
     def steps_per_epoch(self) -> float:
         """Steps of an epoch; rarely a whole number."""
-        return len(self._draws) / (self.batch_size * self.world_size)
+        return self._num_draws / (self.batch_size * self.world_size)
 
     def at(self, step: int) -> Batch:
         """The batch of a step.
@@ -124,14 +128,8 @@ class Batches:
             The batch; the same whenever and wherever it is asked for.
         """
         chosen = self._choose(step)
-        partner = self._others(chosen, np.random.default_rng([_PARTNER, self.seed, step, self.rank]))
+        partner = self._table.others(chosen, np.random.default_rng([_PARTNER, self.seed, step, self.rank]))
         return Batch(self.indices[chosen], self.indices[partner])
-
-    def _others(self, chosen: Indices, rng: np.random.Generator) -> Indices:
-        """For each place in self.indices, another one of its class; itself if there is no other."""
-        size = self._size[chosen]
-        turn = 1 + rng.integers(0, np.maximum(size - 1, 1))
-        return self._by_class[self._start[chosen] + (self._place[chosen] + turn) % size]
 
     def _load_near(self, step: int, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """For each picture one much like it: of its class at even places, of another class at odd ones."""
@@ -154,7 +152,7 @@ class Batches:
 
     def _most_alike(self, chosen: Indices, x: NDArray[np.uint8], rng: np.random.Generator) -> Indices:
         """For each of some pictures the one most like it among NUM_CANDIDATES of its class."""
-        candidates = self.indices[self._others(np.repeat(chosen, NUM_CANDIDATES), rng)]
+        candidates = self.indices[self._table.others(np.repeat(chosen, NUM_CANDIDATES), rng)]
         few = np.s_[..., ::PIXEL_STRIDE, ::PIXEL_STRIDE]
         seen = self.images.gather(candidates)[few].reshape(len(x), NUM_CANDIDATES, -1).astype(np.int16)
         apart = np.abs(seen - x[few].reshape(len(x), 1, -1)).sum(axis=2)
@@ -238,19 +236,87 @@ class Batches:
 
     def _choose(self, step: int) -> Indices:
         """[batch_size] places in self.indices."""
-        num = len(self._draws)
+        num = self._num_draws
         if num < self.batch_size:
-            return np.random.default_rng([_SMALL, self.seed, step, self.rank]).choice(self._draws, self.batch_size)
+            rng = np.random.default_rng([_SMALL, self.seed, step, self.rank])
+            return self._drawn(rng.integers(0, num, self.batch_size))
         first = (step * self.world_size + self.rank) * self.batch_size
         epoch, place = divmod(first, num)
-        chosen = self._permutation(epoch)[place : place + self.batch_size]
+        here = np.arange(place, min(place + self.batch_size, num))
+        chosen = shuffle(here, num, [_EPOCH, self.seed, epoch])
         if len(chosen) < self.batch_size:
-            more = self._permutation(epoch + 1)[: self.batch_size - len(chosen)]
+            more = shuffle(np.arange(self.batch_size - len(chosen)), num, [_EPOCH, self.seed, epoch + 1])
             chosen = np.concatenate([chosen, more])
-        return chosen
+        return self._drawn(chosen)
 
-    def _draw_permutation(self, epoch: int) -> Indices:
-        return np.random.default_rng([_EPOCH, self.seed, epoch]).permutation(self._draws)
+    def _drawn(self, draw: Indices) -> Indices:
+        """The places in self.indices of an epoch's draws: each once, few labelled ones again after these."""
+        if len(self._again) == 0:
+            return draw
+        return np.where(draw < len(self.indices), draw, self._again[(draw - len(self.indices)) % len(self._again)])
+
+
+def shuffle(places: Indices, num: int, seed: list[int]) -> Indices:
+    """Which of `num` things stand at some places of a random order, without writing that order down.
+
+    A Feistel cipher permutes the numbers of an even number of bits; whatever falls outside goes round again.
+
+    Args:
+        places: [m] of the order, from 0 to num - 1.
+        num: how many things there are.
+        seed: of the order.
+
+    Returns:
+        [m] numbers of the things, all different for different places.
+
+    Source: Luby & Rackoff 1988; Black & Rogaway 2002, method 2 (cycle walking).
+    """
+    half = np.uint64(max(1, ((num - 1).bit_length() + 1) // 2))
+    mask = np.uint64((1 << int(half)) - 1)
+    keys = np.random.SeedSequence(seed).generate_state(NUM_ROUNDS, np.uint64)
+    found = places.astype(np.uint64)
+    outside = np.arange(len(found))
+    while len(outside):
+        left, right = found[outside] >> half, found[outside] & mask
+        for key in keys:
+            left, right = right, left ^ (_scramble(right ^ key) & mask)
+        found[outside] = (left << half) | right
+        outside = outside[found[outside] >= num]
+    return found.astype(np.int64)
+
+
+def _scramble(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64: every bit of the input moves every bit of the output.
+
+    Source: Steele, Lea & Flood 2014, with the constants of Stafford's variant 13.
+    """
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return numbers ^ (numbers >> np.uint64(31))
+
+
+class _ClassTable:
+    """Which pictures are of one class, in twelve bytes a picture.
+
+    Args:
+        classes: [m] class of each picture, or UNLABELLED.
+    """
+
+    def __init__(self, classes: Indices) -> None:
+        self.row = classes.astype(np.int32) + 1  # 0 for unlabelled pictures
+        self.by_class = np.argsort(classes, kind="stable").astype(np.int32)
+        self.rank = np.empty_like(self.by_class)
+        self.rank[self.by_class] = np.arange(len(classes), dtype=np.int32)
+        self.size = np.bincount(self.row)
+        self.start = np.cumsum(self.size) - self.size
+
+    def others(self, chosen: Indices, rng: np.random.Generator) -> Indices:
+        """For each of some pictures another one of its class; itself if there is no other, or it has no class."""
+        row = self.row[chosen]
+        size, start = self.size[row], self.start[row]
+        turn = 1 + rng.integers(0, np.maximum(size - 1, 1))
+        other = self.by_class[start + (self.rank[chosen] - start + turn) % size]
+        return np.where(row == 0, chosen, other)
 
 
 class Bank:
@@ -294,31 +360,3 @@ def _small(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     kept = side // block * block
     blocks = images[:, :, :kept, :kept].reshape(num, channels, kept // block, block, kept // block, block)
     return (blocks.mean(axis=(3, 5), dtype=np.float32) / 127.5 - 1).reshape(num, -1)
-
-
-def _draws(classes: Indices) -> Indices:
-    """The places of an epoch: each once, those of labelled pictures more often where these are the fewer."""
-    labelled = np.flatnonzero(classes != UNLABELLED)
-    times = max(1, round((len(classes) - len(labelled)) / max(1, len(labelled))))
-    return np.concatenate([np.arange(len(classes)), np.tile(labelled, times - 1)])
-
-
-def _class_table(classes: Indices) -> tuple[Indices, Indices, Indices, Indices]:
-    """Where each picture stands among those of its class.
-
-    Args:
-        classes: [m] class of each picture.
-
-    Returns:
-        The places of all pictures sorted by class; and for each picture, where its class starts in that
-        list, how many it has, and which of them it is. Unlabelled pictures are classes of their own.
-    """
-    num = len(classes)
-    own = np.where(classes == UNLABELLED, classes.max(initial=0) + 1 + np.arange(num), classes)
-    by_class = np.argsort(own, kind="stable")
-    _, first, group, counts = np.unique(own[by_class], return_index=True, return_inverse=True, return_counts=True)
-    start, size, place = (np.empty(num, dtype=np.int64) for _ in range(3))
-    start[by_class] = first[group]
-    size[by_class] = counts[group]
-    place[by_class] = np.arange(num) - first[group]
-    return by_class, start, size, place

@@ -149,8 +149,14 @@ def save_split(split: Split, images: ImageSet, path: Path) -> None:
         images: the pictures that it divides.
         path: the file to write.
     """
-    parts = {part.name: [images.names[i] for i in getattr(split, part.name).tolist()] for part in fields(Split)}
-    path.write_text(json.dumps(parts, indent=0, ensure_ascii=False), encoding="utf-8", errors="surrogatepass")
+    with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
+        for i, part in enumerate(fields(Split)):
+            # A name at a time, so that memory does not grow with the set.
+            names = (json.dumps(images.names[row], ensure_ascii=False) for row in getattr(split, part.name).tolist())
+            file.write(f'{"," if i else "{"}\n"{part.name}": [')
+            file.writelines(f"{',' if k else ''}\n{name}" for k, name in enumerate(names))
+            file.write("\n]")
+        file.write("\n}\n")
 
 
 def load_split(path: Path, images: ImageSet) -> Split:
