@@ -21,7 +21,7 @@ class PlainGenerator(nn.Module):
         fast, x = self.fast, b
         for dense in fast.dense:
             x = F.leaky_relu(F.linear(x, dense.weight, dense.bias), 0.01)
-        x = x.view(len(b), -1, fast.base_px, fast.base_px)
+        x = x.view(len(b), fast.base_px, fast.base_px, -1).permute(0, 3, 1, 2).contiguous()
         for block, modulation in zip(fast.blocks, fast.modulation.layers, strict=True):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
             x = F.leaky_relu(F.conv2d(x, block.weight, block.bias, padding=1), 0.01)
