@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -139,7 +140,8 @@ def measure(run: Run, net: Classifier | None) -> tuple[dict[str, Any], Classifie
         "person_in_b": 100 * read_class(bench, part, run.config.loss.noise_b),
         "reconstruction": swap["reconstruction"]["l1"]["mean"],
         "copies": 100 * (cheats["copy_x1"]["mean"] + cheats["copy_x2"]["mean"]),
-        "kid": realism["kid"]["mixes"]["mean"],
+        # Of few pictures there is none, but a word why.
+        "kid": realism["kid"]["mixes"]["mean"] if isinstance(realism["kid"], dict) else math.nan,
         "detail": realism["detail"]["mixes"]["mean"],
         "dark": 100 * float((sample.drawn[0] < 0).float().mean()),
         "dark_real": 100 * float((truth < 0).float().mean()),

@@ -1,5 +1,6 @@
 """One function for each experiment, which returns a whole configuration."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +52,8 @@ def report_small() -> Config:
         rgb_kernel=7,
         output="sigmoid",
     )
-    return Config(model=model, loss=whole.loss, train=whole.train)
+    # A step takes most of a second on a CPU: short runs would hardly be validated.
+    return Config(model=model, loss=whole.loss, train=dataclasses.replace(whole.train, validate_every=100))
 
 
 def compact() -> Config:
