@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chiasm.data import UNLABELLED
-from chiasm.data.pairs import Batches, shuffle
+from chiasm.data.pairs import Batches
 
 CLASSES = [0, 1, 0, 2, 1, 0, UNLABELLED, 0, 1, UNLABELLED, 0, 1, 1]
 
@@ -34,24 +34,6 @@ def test_ranks_share_out_every_epoch(image_set, world_size):
         assert sorted(stream[37 * epoch : 37 * (epoch + 1)].tolist()) == indices.tolist()
     assert stream[:37].tolist() != stream[37:74].tolist()
     assert ranks[0].steps_per_epoch == pytest.approx(37 / (5 * world_size))
-
-
-@pytest.mark.parametrize("num", [1, 2, 5, 64, 65, 1000])
-def test_shuffle_is_a_permutation_of_its_seed(num):
-    order = shuffle(np.arange(num), num, [1, 2])
-    assert sorted(order.tolist()) == list(range(num))
-    some = np.arange(0, num, 3)
-    np.testing.assert_array_equal(shuffle(some, num, [1, 2]), order[some])
-    assert num < 5 or (shuffle(np.arange(num), num, [1, 3]) != order).any()
-
-
-def test_shuffle_puts_everything_everywhere_alike():
-    num, rounds = 20, 4000
-    counts = np.zeros((num, num))
-    for seed in range(rounds):
-        counts[np.arange(num), shuffle(np.arange(num), num, [seed])] += 1
-    spread = np.sqrt(rounds / num * (1 - 1 / num))
-    assert abs(counts - rounds / num).max() < 5 * spread
 
 
 def test_partner_is_another_picture_of_the_class(image_set):
