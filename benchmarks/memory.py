@@ -40,7 +40,7 @@ def peak_of_batch(form: str, batch: int) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 
-def peak_of_data(num: int) -> None:
+def memory_of_data(num: int) -> None:
     """A hundred steps of preset compact on a synthetic cache of 64 px pictures; print the anonymous memory in MiB."""
     import torch
 
@@ -112,6 +112,6 @@ if __name__ == "__main__":
         case ["batch", form, batch]:
             peak_of_batch(form, int(batch))
         case ["data", num]:
-            peak_of_data(int(num))
+            memory_of_data(int(num))
         case _:
             main()

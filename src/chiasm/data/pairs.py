@@ -112,6 +112,8 @@ class Batches:
         self._again = np.flatnonzero(classes != UNLABELLED) if times > 1 else np.zeros(0, dtype=np.int64)
         self._num_draws = len(classes) + (times - 1) * len(self._again)
         self._others_alike = lru_cache(maxsize=2)(self._find_others_alike)
+        # Pictures that are much alike are looked for a block of steps ahead.
+        self._choose = lru_cache(maxsize=2 * STEPS_AT_ONCE)(self._draw)
 
     @property
     def steps_per_epoch(self) -> float:
@@ -234,7 +236,7 @@ class Batches:
             if stopped.is_set() or isinstance(item, Exception):
                 return
 
-    def _choose(self, step: int) -> Indices:
+    def _draw(self, step: int) -> Indices:
         """[batch_size] places in self.indices."""
         num = self._num_draws
         if num < self.batch_size:
