@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ from chiasm.training.compiling import compile_networks
 from chiasm.training.run import RunFolder, Tracker
 
 LATENT_SHARE = 0.6
+NUM_TRIPLETS = 256
 
 
 class Latents(nn.Module):
@@ -78,10 +79,16 @@ def adam(config: Config, *parts: tuple[nn.Module, float]) -> torch.optim.Optimiz
     return torch.optim.Adam(groups, lr=config.train.lr, betas=config.train.betas)
 
 
-def train_lord(model: CrossModel, images: ImageSet, split: Split, config: Config, seconds: float) -> int:
+Watch = Callable[[int], None]
+"""Called after each step with their number: it measures the model now and then."""
+
+
+def train_lord(model: CrossModel, images: ImageSet, split: Split, config: Config, seconds: float, watch: Watch) -> int:
     """Latent optimisation with a noisy, decayed code B, then encoders that learn to find those codes.
 
-    Source: Gabbay & Hoshen 2020 (LORD), eq. 3 to 5; L1 in place of the perceptual loss. Returns the steps made.
+    Before there are encoders nothing can be measured. Returns the steps made.
+
+    Source: Gabbay & Hoshen 2020 (LORD), eq. 3 to 5; L1 in place of the perceptual loss.
     """
     latents = Latents(images, split, config.model.code_a, config.model.code_b)
     stream, start, step = batches(images, split, config), time.perf_counter(), 0
@@ -102,14 +109,19 @@ def train_lord(model: CrossModel, images: ImageSet, split: Split, config: Config
         codes = (a_read - a).square().mean() + (b_read - b).square().mean()
         descend(second, (model.generator(a_read, b_read) - x).abs().mean() + codes, config.train.lr, used)
         step += 1
+        watch(step)
     return step
 
 
-def train_conditional(model: CrossModel, images: ImageSet, split: Split, config: Config, seconds: float) -> int:
+def train_conditional(
+    model: CrossModel, images: ImageSet, split: Split, config: Config, seconds: float, watch: Watch
+) -> int:
     """An autoencoder that is told the class: G(code of the class, E_B(x)); E_A learns to find the class's code.
 
+    Returns the steps made.
+
     Source: the class-conditional form of Hinton & Salakhutdinov 2006, as in Kingma et al. 2014 without the
-    variational part. Returns the steps made.
+    variational part.
     """
     latents = Latents(images, split, config.model.code_a, 1)
     stream, start, step = batches(images, split, config), time.perf_counter(), 0
@@ -120,6 +132,7 @@ def train_conditional(model: CrossModel, images: ImageSet, split: Split, config:
         found = (model.encoder_a(x) - a.detach()).square().mean()
         descend(optimizer, (model.generator(a, model.encoder_b(x)) - x).abs().mean() + found, config.train.lr, used)
         step += 1
+        watch(step)
     return step
 
 
@@ -127,6 +140,30 @@ def naive(config: Config) -> Config:
     """The report's objective on the same networks: eq. 4 alone, with the best printed gamma."""
     losses = LossConfig.only(weight_rec=1.0, gamma=0.4)
     return dataclasses.replace(config, loss=losses)
+
+
+class Watcher:
+    """Measures the swap error every so many steps, as `chiasm fit` does, and notes it in the run's metrics."""
+
+    def __init__(self, model: CrossModel, images: ImageSet, split: Split, run: RunFolder, config: Config) -> None:
+        self.model, self.images, self.every = model, images, config.train.validate_every
+        self.triplets = draw_triplets(images, split.val, NUM_TRIPLETS, config.train.seed)
+        self.tracker, self.start = Tracker(run, 0), time.perf_counter()
+
+    def __call__(self, step: int) -> None:
+        """Measure after this step if it is its turn."""
+        if step % self.every == 0:
+            self.measure(step)
+
+    def measure(self, step: int) -> None:
+        """Note the errors at this step."""
+        minutes = (time.perf_counter() - self.start) / 60
+        self.model.eval()
+        with torch.compiler.set_stance("force_eager"):
+            errors = swap_errors(self.model, self.images, self.triplets)
+        self.model.train()
+        self.tracker.log(step, {"minutes": minutes, **{f"swap/{key}": value for key, value in errors.items()}})
+        self.tracker.flush()
 
 
 def main() -> None:
@@ -156,12 +193,11 @@ def main() -> None:
     model = CrossModel(config.model)
     compile_networks(model, config.train, Budget(None, 60 * options.minutes))
     train = {"lord": train_lord, "conditional": train_conditional}[options.method]
-    steps = train(model, images, split, config, 60 * options.minutes)
+    watcher = Watcher(model, images, split, run, config)
+    steps = train(model, images, split, config, 60 * options.minutes, watcher)
+    watcher.measure(steps)
+    watcher.tracker.close()
     save_model(model.eval(), run.model)
-    tracker, triplets = Tracker(run, 0), draw_triplets(images, split.val, 256, options.seed)
-    measured = {f"swap/{key}": value for key, value in swap_errors(model, images, triplets).items()}
-    tracker.log(steps, {"minutes": options.minutes, **measured})
-    tracker.close()
     print(f"{steps} steps; {run.path}")
 
 

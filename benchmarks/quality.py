@@ -1,6 +1,9 @@
-"""Quality at equal minutes: trains presets side by side, one thread each, and prints their validation errors by minute.
+"""Quality at equal minutes: trains presets and baselines, two at a time on one thread each, and prints how they do.
 
-python benchmarks/quality.py --minutes 6 photo report
+    python benchmarks/quality.py --minutes 6 photo report
+    python benchmarks/quality.py --minutes 6 compact naive lord conditional
+
+A row each: errors of the last validation, and the minutes until the swap error fell to given shares of copying x1.
 """
 
 from __future__ import annotations
@@ -10,35 +13,59 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from chiasm.training.run import read_metrics
 
+BASELINES = ("naive", "lord", "conditional")
+AT_A_TIME = 2
+GOALS = (0.5, 0.3, 0.2)
 
-def train(preset: str, minutes: float, runs: Path, extra: list[str]) -> subprocess.Popen:
-    """Start a training on one thread."""
-    command = [sys.executable, "-m", "chiasm.cli", "fit", "--preset", preset, "--max-minutes", str(minutes)]
-    command += ["--name", preset, "--runs", str(runs), *extra]
+
+def train(name: str, minutes: float, runs: Path, extra: list[str]) -> None:
+    """Train a preset or a baseline on one thread."""
+    if name in BASELINES:
+        command = [sys.executable, str(Path(__file__).with_name("baselines.py")), name, "--minutes", str(minutes)]
+        command += ["--name", name, "--out", str(runs)]
+    else:
+        command = [sys.executable, "-m", "chiasm.cli", "fit", "--preset", name, "--max-minutes", str(minutes)]
+        command += ["--name", name, "--runs", str(runs), *extra]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def row(name: str, path: Path) -> str:
+    """What the validations of a run have come to."""
+    minutes, measured = 0.0, []
+    for values in read_metrics(path):
+        minutes = values.get("minutes", minutes)  # a validation may have its row beside that of the losses
+        if "swap/swap" in values:
+            measured.append({**values, "minutes": minutes})
+    last = measured[-1]
+    cells = [name, f"{last['step']:.0f}"]
+    cells += [f"{last[f'swap/{key}']:.3f}" for key in ("reconstruction", "swap", "copy_x1")]
+    for goal in GOALS:
+        reached = [v["minutes"] for v in measured if v["swap/swap"] <= goal * v["swap/copy_x1"]]
+        cells.append(f"{reached[0]:.1f}" if reached else "never")
+    return "| " + " | ".join(cells) + " |"
 
 
 def main() -> None:
-    """Train, then print a row for each preset."""
+    """Train all, then print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("presets", nargs="+")
+    parser.add_argument("names", nargs="+", help=f"presets, or baselines: {', '.join(BASELINES)}")
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--runs", type=Path, help="folder to keep the runs in")
     options, extra = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         runs = options.runs or Path(folder)
-        for process in [train(preset, options.minutes, runs, extra) for preset in options.presets]:
-            process.wait()
-        print("| preset | steps | s a step | reconstruction | swap | copy x1 |\n|---|---|---|---|---|---|")
-        for preset in options.presets:
-            last = read_metrics(runs / preset / "metrics.csv")[-1]
-            errors = " | ".join(f"{last[f'swap/{name}']:.3f}" for name in ("reconstruction", "swap", "copy_x1"))
-            print(f"| {preset} | {last['step']:.0f} | {60 * options.minutes / last['step']:.2f} | {errors} |")
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            list(pool.map(lambda name: train(name, options.minutes, runs, extra), options.names))
+        heads = ["method", "steps", "reconstruction", "swap", "copy x1", *(f"min. to {g} x copy x1" for g in GOALS)]
+        print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
+        for name in options.names:
+            print(row(name, runs / name / "metrics.csv"), flush=True)
 
 
 if __name__ == "__main__":
