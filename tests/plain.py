@@ -19,9 +19,14 @@ class PlainGenerator(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         fast, x = self.fast, b
-        for dense in fast.dense:
+        layers = fast.dense_modulation.layers
+        for i, dense in enumerate(fast.dense):
             x = F.leaky_relu(F.linear(x, dense.weight, dense.bias), 0.01)
-        x = x.view(len(b), fast.base_px, fast.base_px, -1).permute(0, 3, 1, 2).contiguous()
+            if i == len(fast.dense) - 1:
+                x = x.view(len(b), fast.base_px, fast.base_px, -1).permute(0, 3, 1, 2).contiguous()
+            if len(layers) > 0:
+                scale, shift = layers[i](a).reshape(len(a), 2, -1, *[1] * (x.ndim - 2)).unbind(1)
+                x = x * scale + shift
         for block, modulation in zip(fast.blocks, fast.modulation.layers, strict=True):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
             x = F.leaky_relu(F.conv2d(x, block.weight, block.bias, padding=1), 0.01)

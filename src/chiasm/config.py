@@ -103,6 +103,8 @@ class ModelConfig:
     """Whether the codes end in BatchNorm and LeakyReLU as in the report, instead of a plain linear map."""
     dense_widths: tuple[int, ...] = (256,)
     """Hidden widths of the dense layers between code B and the generator's first feature map."""
+    modulate_dense: bool = True
+    """Whether code A modulates these dense layers and the first feature map, too, not only the AdaIN layers."""
     generator_widths: tuple[int, ...] = (128, 96, 48, 24)
     """Channels of the first feature map, then of each upsampling block; each block doubles the side."""
     head_widths: tuple[int, ...] = ()

@@ -1,6 +1,7 @@
 """The generator: code B is drawn, code A modulates how."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Literal
 
 import torch
@@ -13,18 +14,18 @@ from chiasm.networks.upsample import UpsampleConv
 
 
 class Modulation(nn.Module):
-    """One dense layer for each AdaIN layer turns code A into scales and shifts.
+    """One dense layer for each modulated layer turns code A into scales and shifts.
 
     Args:
         code_a: width of code A.
-        widths: channels of each AdaIN layer.
+        widths: channels of each modulated layer.
     """
 
     def __init__(self, code_a: int, widths: Sequence[int]) -> None:
         super().__init__()
         layers = [nn.Linear(code_a, 2 * width) for width in widths]
         for layer, width in zip(layers, widths, strict=True):
-            # Scales around 1 rather than 0, or every AdaIN layer would fade what it is given.
+            # Scales around 1 rather than 0, or every layer would fade what it is given.
             with torch.no_grad():
                 layer.bias[:width] += 1.0
         self.layers = nn.ModuleList(layers)
@@ -35,6 +36,11 @@ class Modulation(nn.Module):
         return [(scale, shift) for scale, shift in pairs]
 
 
+def _modulate(x: Float[Tensor, "n values"], scale: Tensor, shift: Tensor) -> Float[Tensor, "n values"]:
+    """Scale and shift channels, of which a flat map has the values of a place together."""
+    return (x.unflatten(1, (-1, scale.shape[1])) * scale[:, None] + shift[:, None]).flatten(1)
+
+
 class Generator(nn.Module):
     """Code B becomes a small feature map; blocks of [upsample x2, conv 3x3, LeakyReLU, AdaIN] enlarge it.
 
@@ -43,6 +49,8 @@ class Generator(nn.Module):
         code_a: width of code A.
         code_b: width of code B.
         dense_widths: hidden widths of the dense layers.
+        modulate_dense: whether code A scales and shifts the channels of the dense layers and of the first map, too,
+            where code B may still be of any strength: these are not normalised.
         widths: channels of the first map, then of each block.
         head_widths: channels of 5x5 convolutions at full size.
         rgb_kernel: kernel size of the last convolution.
@@ -58,6 +66,7 @@ class Generator(nn.Module):
         code_b: int,
         *,
         dense_widths: Sequence[int],
+        modulate_dense: bool,
         widths: Sequence[int],
         head_widths: Sequence[int],
         rgb_kernel: int,
@@ -68,6 +77,7 @@ class Generator(nn.Module):
         sizes = [code_b, *dense_widths, widths[0] * self.base_px**2]
         self.dense = nn.ModuleList(nn.Linear(sizes[i], sizes[i + 1]) for i in range(len(sizes) - 1))
         self.blocks = nn.ModuleList(UpsampleConv(widths[i], widths[i + 1]) for i in range(len(widths) - 1))
+        self.dense_modulation = Modulation(code_a, [*dense_widths, widths[0]] if modulate_dense else [])
         self.modulation = Modulation(code_a, widths[1:])
         head = [widths[-1], *head_widths]
         self.head = nn.ModuleList(nn.Conv2d(head[i], head[i + 1], 5, padding=2) for i in range(len(head) - 1))
@@ -77,8 +87,9 @@ class Generator(nn.Module):
     def forward(self, a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> Float[Tensor, "n 3 side side"]:
         """Codes A and B -> pictures in [-1, 1] (tanh) or [0, 1] (sigmoid)."""
         x = b
-        for dense in self.dense:
+        for dense, pair in zip_longest(self.dense, self.dense_modulation(a)):
             x = F.leaky_relu(dense(x), 0.01)
+            x = x if pair is None else _modulate(x, *pair)
         # The dense layer writes the channels last already: to turn its picture would take as long as a convolution.
         x = x.view(len(b), self.base_px, self.base_px, -1).permute(0, 3, 1, 2)
         for block, (scale, shift) in zip(self.blocks, self.modulation(a), strict=True):

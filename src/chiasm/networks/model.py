@@ -29,6 +29,7 @@ class CrossModel(nn.Module):
             config.code_a,
             config.code_b,
             dense_widths=config.dense_widths,
+            modulate_dense=config.modulate_dense,
             widths=config.generator_widths,
             head_widths=config.head_widths,
             rgb_kernel=config.rgb_kernel,
