@@ -1,6 +1,6 @@
 import torch
 
-from chiasm.cross import Codes, disassemble, draw, mix, reassemble, swap_halves
+from chiasm.cross import Codes, disassemble, draw, mix, move, reassemble, swap_halves
 from chiasm.networks import CrossModel
 
 
@@ -49,3 +49,19 @@ def test_drawing_in_slices_changes_neither_pictures_nor_gradients(model: CrossMo
         results.append((drawn, *torch.autograd.grad(drawn.square().sum(), inputs)))
     for whole, sliced in zip(*results, strict=True):
         torch.testing.assert_close(whole, sliced)
+
+
+def test_moved_pictures_show_the_same_elsewhere_within_reach() -> None:
+    x = torch.full((32, 3, 16, 16), -1.0)
+    x[:, :, 6:10, 6:10] = 1.0
+    moved = move(x, 0.25)
+    assert torch.equal(move(x, 0.0), x)
+    brightness = (moved + 1).mean(dim=1)
+    place = torch.arange(16.0)
+    for axis in (1, 2):
+        centre = (brightness.sum(dim=3 - axis) * place).sum(dim=1) / brightness.sum(dim=(1, 2))
+        shift = centre - 7.5
+        assert shift.abs().max() <= 4.001
+        assert shift.min() < -2
+        assert shift.max() > 2
+    torch.testing.assert_close(brightness.sum(dim=(1, 2)), (x + 1).mean(dim=1).sum(dim=(1, 2)))

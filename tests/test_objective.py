@@ -69,6 +69,13 @@ def test_noise_is_for_training_only(model: CrossModel, x: torch.Tensor) -> None:
     assert objective(x, x, None, 0.0).terms["swap"] == objective(x, x, None, 0.0).terms["swap"]
 
 
+def test_code_b_is_read_from_moved_pictures_in_training_only(model: CrossModel, x: torch.Tensor) -> None:
+    still, moving = (Objective(model, LossConfig.only(weight_direct=1.0, move_b=reach)).eval() for reach in (0.0, 0.25))
+    assert moving(x, None, None, 0.0).terms["direct"] == still(x, None, None, 0.0).terms["direct"]
+    first, second = (moving.train()(x, None, None, 0.0).terms["direct"] for _ in range(2))
+    assert first != second
+
+
 def test_adversary_and_encoder_work_against_each_other(model: CrossModel, x: torch.Tensor) -> None:
     """The reader's term moves the reader alone, the hiding term the encoder alone."""
     objective = Objective(model, LossConfig(weight_adversary=1.0), num_classes=3)

@@ -164,6 +164,9 @@ class LossConfig:
     """Weight of the error where a picture differs from one that is much like it, likewise."""
     noise_b: float = 1.0
     """Standard deviation of the noise that is added to code B in training."""
+    move_b: float = 0.0
+    """Largest shift of the pictures that code B is read from in training, as a fraction of the side: for pictures in
+    which things stand a little elsewhere every time, which no mix can know."""
     decay_b: float = 1e-3
     """Weight of the squared code B."""
     weight_apart: float = 1.0
@@ -185,6 +188,7 @@ class LossConfig:
             self.worst_fraction,
             "give a fraction in (0, 1]",
         )
+        _require(self.move_b <= 0.5, "loss.move_b", self.move_b, "give a fraction of the side, at most 0.5")
         late = 0 < self.cross_start < 1 and max(self.weight_swap, self.weight_direct) > 0
         remedy = "give 0, or a fraction below 1 where loss.weight_swap or loss.weight_direct trains until then"
         _require(self.cross_start == 0 or late, "loss.cross_start", self.cross_start, remedy)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from chiasm.networks import CrossModel
@@ -60,6 +61,23 @@ def disturb(x_mix: Images, sigma: float) -> Images:
     Source: against the steganography of Chu et al. 2017; spec/cross-training.md, section 6.
     """
     return x_mix + sigma * torch.randn_like(x_mix) if sigma > 0 else x_mix
+
+
+def move(x: Images, reach: float) -> Images:
+    """Pictures that are each moved by a random distance of their own, the edge repeated where they leave the frame.
+
+    A code that is read from them in place of the pictures to be drawn cannot tell where exactly things stand.
+
+    Args:
+        x: the pictures.
+        reach: the largest distance, as a fraction of the side, both across and down.
+    """
+    if reach == 0:
+        return x
+    affine = torch.eye(2, 3, device=x.device).repeat(len(x), 1, 1)
+    affine[:, :, 2] = 2 * reach * (2 * torch.rand(len(x), 2, device=x.device) - 1)  # the side is 2 in these units
+    grid = F.affine_grid(affine, list(x.shape), align_corners=False).to(x.dtype)
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
 def reassemble(model: CrossModel, codes_of_mix: Codes, slice_size: int = 0) -> Images:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from chiasm.config import GanConfig, LossConfig
-from chiasm.cross import Codes, Images, disassemble, disturb, draw, mix, reassemble, swap_halves
+from chiasm.cross import Codes, Images, disassemble, disturb, draw, mix, move, reassemble, swap_halves
 from chiasm.losses import (
     Classes,
     Code,
@@ -142,11 +142,14 @@ class Objective(nn.Module):
         return own, partner
 
     def _codes_b(self, x: Images, x_partner: Images | None) -> tuple[Tensor, Tensor | None]:
-        """Code B of the pictures, and of their partners where these are to stand apart, read in one pass."""
-        encoder_b = self.model.encoder_b
+        """Code B of the pictures, and of their partners where these are to stand apart, read in one pass.
+
+        In training of moved ones, so that it cannot tell where things stand more exactly than that.
+        """
+        encoder_b, reach = self.model.encoder_b, self.config.move_b if self.training else 0.0
         if x_partner is None or self.config.weight_apart == 0:
-            return encoder_b(x), None
-        own, partner = encoder_b(torch.cat([x, x_partner])).chunk(2)
+            return encoder_b(move(x, reach)), None
+        own, partner = encoder_b(move(torch.cat([x, x_partner]), reach)).chunk(2)
         return own, partner
 
     def _picture_loss(self, x: Images, codes: Codes, x_near: Images | None) -> Scalar:
