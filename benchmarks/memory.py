@@ -69,7 +69,8 @@ def memory_of_data(num: int) -> None:
         for batch in batches.iterate(0, 100, near=True):
             x, partner, near = (to_unit(torch.from_numpy(p)) for p in (batch.x, batch.x_partner, batch.x_near))
             classes_of = torch.from_numpy(classes[batch.index])
-            terms = objective(x, partner, classes_of, 1.0, x_near=near).terms
+            others = torch.from_numpy(batch.others)
+            terms = objective(x, partner, classes_of, 1.0, x_near=near, others=others).terms
             torch.stack(list(terms.values())).sum().backward()
         status = Path("/proc/self/status").read_text().splitlines()
         anonymous = next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))

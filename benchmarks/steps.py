@@ -40,10 +40,11 @@ def stepper(preset: str, plain: bool) -> Callable[[], float]:
     classes = torch.arange(num) % 200
     partner = x.flip(0) if config.loss.weight_swap > 0 else None
     near = partner if config.loss.weight_contrast > 0 else None
+    others = None if near is None else torch.arange(num) % 2 == 1
 
     def step() -> float:
         start = time.perf_counter()
-        terms = objective(x, partner, classes, 1.0, x_near=near).terms
+        terms = objective(x, partner, classes, 1.0, x_near=near, others=others).terms
         optimizer.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()

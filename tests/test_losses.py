@@ -111,6 +111,13 @@ def test_apart_loss_is_the_squared_shortfall_of_the_distance() -> None:
     assert float(apart_loss(code, partner)) == pytest.approx(((1 - 1 / 4) ** 2 + 0 + 1) / 3, rel=1e-3)
 
 
+def test_apart_loss_counts_the_pairs_that_are_known_to_be_unlike() -> None:
+    code, other = torch.zeros(3, 5), torch.zeros(3, 5)
+    other[1, 0] = 2.0
+    assert float(apart_loss(code, other, torch.tensor([False, True, False]))) == pytest.approx(0.25, rel=1e-3)
+    assert float(apart_loss(code, other, torch.tensor([False, False, False]))) == 0
+
+
 def test_apart_loss_of_a_picture_with_itself_pulls_nowhere() -> None:
     code = torch.randn(4, 5, requires_grad=True)
     apart_loss(code, code).backward()

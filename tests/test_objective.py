@@ -3,6 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from chiasm.config import GanConfig, LossConfig
+from chiasm.losses import apart_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator
 from chiasm.objective import DiscriminatorObjective, Objective
@@ -74,6 +75,18 @@ def test_code_b_is_read_from_moved_pictures_in_training_only(model: CrossModel, 
     assert moving(x, None, None, 0.0).terms["direct"] == still(x, None, None, 0.0).terms["direct"]
     first, second = (moving.train()(x, None, None, 0.0).terms["direct"] for _ in range(2))
     assert first != second
+
+
+def test_codes_a_of_others_that_look_alike_stand_apart(model: CrossModel, x: torch.Tensor) -> None:
+    objective = Objective(model, LossConfig(weight_adversary=0.0))
+    x_near, others = x.flip(0), torch.tensor([False, True, False, True])
+    terms = objective.eval()(x, x, None, 0.0, x_near=x_near, others=others).terms
+    a, a_near = model.encoder_a(x), model.encoder_a(x_near)
+    torch.testing.assert_close(terms["apart_a"], apart_loss(a[1::2], a_near[1::2]))
+    encoder_a, rest = model.encoder_a, [model.encoder_b, model.generator]
+    leaves = [p for part in rest for p in part.parameters()]
+    assert_moves_only(terms["apart_a"], list(encoder_a.layers[-1].parameters())[:1], leaves)
+    assert "apart_a" not in objective(x, x, None, 0.0, x_near=x_near).terms
 
 
 def test_adversary_and_encoder_work_against_each_other(model: CrossModel, x: torch.Tensor) -> None:

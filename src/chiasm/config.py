@@ -170,7 +170,8 @@ class LossConfig:
     decay_b: float = 1e-3
     """Weight of the squared code B."""
     weight_apart: float = 1.0
-    """Weight of the hinge that keeps the codes B of two pictures of a class apart. Needs classes."""
+    """Weight of the hinges that keep codes B of two pictures of a class apart, and codes A of two that look alike but
+    are of different classes (found where weight_contrast has its weight). Needs classes."""
     weight_adversary: float = 0.1
     """Weight of hiding the class in code B from an adversary that learns to read it. Needs classes."""
     weight_reader: float = 0.0

@@ -7,7 +7,7 @@ halves of a batch are averaged together here, such a term carries the factor 2.
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,6 +18,7 @@ Scalar = Float[Tensor, ""]
 Code = Float[Tensor, "n code"]
 Logits = Float[Tensor, "n classes"]
 Classes = Int[Tensor, "n"]
+Unlike = Bool[Tensor, "n"]
 Patches = Float[Tensor, "n 1 h w"]
 
 PICTURES_IN_A_PAIR = 2
@@ -112,21 +113,25 @@ def code_decay(code: Code) -> Scalar:
     return code.square().sum(dim=1).mean()
 
 
-def apart_loss(code: Code, code_partner: Code) -> Scalar:
+def apart_loss(code: Code, code_other: Code, unlike: Unlike | None = None) -> Scalar:
     """How far two codes fall short of standing MARGIN apart: the mean of the squared shortfall, in [0, 1].
 
-    Two pictures of a class differ in what code B shall carry, and in nothing else. Pictures that are alike but for a
-    detail are those whose codes stand together, so that the pull is on the details; an error of the picture alone
-    hardly moves them, for they cover few pixels.
+    Two pictures of a class differ in what code B shall carry, and in nothing else; two that look alike, of different
+    classes, differ in what code A shall carry. Those whose codes stand together are alike but for a detail, so that
+    the pull is on the details; an error of the picture alone hardly moves them, for they cover few pixels.
 
     Args:
-        code: codes B of pictures, without noise.
-        code_partner: codes B of other pictures of the same classes.
+        code: codes of pictures, without noise.
+        code_other: codes of other pictures: B of the same classes, or A of different ones.
+        unlike: which of the pairs count; all by default. Zero where none does.
 
     Source: Hadsell et al. 2006, eq. 4: the contrastive loss of two unlike inputs.
     """
-    distance = ((code - code_partner).square().sum(dim=1) + 1e-6).sqrt()
-    return F.relu(1 - distance / MARGIN).square().mean()
+    distance = ((code - code_other).square().sum(dim=1) + 1e-6).sqrt()
+    shortfall = F.relu(1 - distance / MARGIN).square()
+    if unlike is None:
+        return shortfall.mean()
+    return (shortfall * unlike).sum() / unlike.sum().clamp(min=1)
 
 
 def reader_loss(logits: Logits, classes: Classes) -> Scalar:

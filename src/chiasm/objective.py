@@ -13,6 +13,7 @@ from chiasm.losses import (
     Classes,
     Code,
     Scalar,
+    Unlike,
     apart_loss,
     code_cycle_loss,
     code_decay,
@@ -83,6 +84,7 @@ class Objective(nn.Module):
         used: float,
         discriminator: nn.Module | None = None,
         x_near: Images | None = None,
+        others: Unlike | None = None,
     ) -> Outcome:
         """The weighted terms, by name, whose sum is the loss.
 
@@ -91,18 +93,24 @@ class Objective(nn.Module):
             x_partner: for each picture another one of its class, needed by the swap term alone.
             classes: of the pictures, -1 for unlabelled ones; needed by adversary, reader and discriminator.
             used: the fraction of the training that is over; crossing and the GAN loss may start late.
-            x_near: for each picture one that is much like it, needed by the contrast term alone.
             discriminator: judges mixed pictures; its weights get no gradient from here.
+            x_near: for each picture one that is much like it, needed by the contrast term, and at odd places for
+                codes A to stand apart.
+            others: which of x_near are known to be of another class than their picture; no codes A stand apart
+                without it.
         """
         config, model = self.config, self.model
         crossing = config.crosses and used >= config.cross_start
         reads = classes if config.weight_reader > 0 else None
         mixes = crossing or reads is not None or discriminator is not None
         terms: dict[str, Scalar] = {}
-        a, a_partner = self._codes_a(x, x_partner, needs_own=config.weight_direct > 0 or mixes)
+        x_other = None if x_near is None or others is None or config.weight_apart == 0 else x_near[1::2]
+        a, a_partner, a_other = self._codes_a(x, x_partner, x_other, needs_own=config.weight_direct > 0 or mixes)
         b, b_partner = self._codes_b(x, x_partner)
+        if a_other is not None and others is not None:
+            terms["apart_a"] = config.weight_apart * apart_loss(a_partner[1::2], a_other, others[1::2])
         if b_partner is not None:
-            terms["apart"] = config.weight_apart * apart_loss(b, b_partner)
+            terms["apart_b"] = config.weight_apart * apart_loss(b, b_partner)
         if config.decay_b > 0:
             terms["decay_b"] = config.decay_b * code_decay(b)
         if config.weight_spread > 0:
@@ -125,21 +133,20 @@ class Objective(nn.Module):
             terms["gan"] = self.gan.weight_at(used) * realism_loss(self.gan.kind, judged)
         return Outcome(terms, None if x_mix is None else x_mix.detach())
 
-    def _codes_a(self, x: Images, x_partner: Images | None, needs_own: bool) -> tuple[Tensor, Tensor]:
-        """Code A of the pictures and of their partners, read in one pass.
+    def _codes_a(
+        self, x: Images, x_partner: Images | None, x_other: Tensor | None, needs_own: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Code A of the pictures, of their partners, and of others that these are to stand apart from, in one pass.
 
         Where the pictures' own codes are not needed, the partners', which show the same class, stand for them;
         where there are no partners, the other way round.
         """
-        encoder_a = self.model.encoder_a
-        if x_partner is None or self.config.weight_swap == 0:
-            own = encoder_a(x)
-            return own, own
-        if not needs_own:
-            partner = encoder_a(x_partner)
-            return partner, partner
-        own, partner = encoder_a(torch.cat([x, x_partner])).chunk(2)
-        return own, partner
+        partner = x_partner if self.config.weight_swap > 0 else None
+        own = x if needs_own or partner is None else None
+        seen = [part for part in (own, partner, x_other) if part is not None]
+        codes = self.model.encoder_a(torch.cat(seen)).split([len(part) for part in seen])
+        shown, other = (codes, None) if x_other is None else (codes[:-1], codes[-1])
+        return shown[0], shown[-1], other
 
     def _codes_b(self, x: Images, x_partner: Images | None) -> tuple[Tensor, Tensor | None]:
         """Code B of the pictures, and of their partners where these are to stand apart, read in one pass.

@@ -79,6 +79,7 @@ def test_near_pictures_are_the_most_alike_of_the_class_and_of_others(image_set):
                 assert distance[found] <= np.sort(distance)[3]
         again = Batches(images, np.arange(24), 6, seed=1).load(step, near=True)
         np.testing.assert_array_equal(again.x_near, batch.x_near)
+        np.testing.assert_array_equal(batch.others, np.arange(6) % 2 == 1)
     assert batches.load(3).x_near is None
 
 
@@ -88,6 +89,8 @@ def test_near_pictures_of_unlabelled_ones_are_others(image_set):
         batch = batches.load(step, near=True)
         assert batch.x_near is not None
         assert (batch.x_near[1::2] != batch.x[1::2]).any(axis=(1, 2, 3)).all()
+        assert batch.others is not None
+        assert not batch.others.any()
 
 
 def test_partners_are_uniform(image_set):

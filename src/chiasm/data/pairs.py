@@ -52,7 +52,9 @@ class LoadedBatch:
         partner: [n] indices of their partners.
         x: [n, 3, side, side] uint8, the pictures.
         x_partner: the partners likewise, or None where they were not asked for.
-        x_near: for each picture one that is much like it, of its class or of another, or None likewise.
+        x_near: for each picture one that is much like it, of its class at even places, of another at odd ones, or
+            None likewise.
+        others: [n] which of x_near bear the label of another class than their picture, or None likewise.
     """
 
     index: Indices
@@ -60,6 +62,7 @@ class LoadedBatch:
     x: NDArray[np.uint8]
     x_partner: NDArray[np.uint8] | None
     x_near: NDArray[np.uint8] | None = None
+    others: NDArray[np.bool_] | None = None
 
 
 class Batches:
@@ -133,13 +136,13 @@ class Batches:
         partner = self._table.others(chosen, np.random.default_rng([_PARTNER, self.seed, step, self.rank]))
         return Batch(self.indices[chosen], self.indices[partner])
 
-    def _load_near(self, step: int, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _find_near(self, step: int, x: NDArray[np.uint8]) -> Indices:
         """For each picture one much like it: of its class at even places, of another class at odd ones."""
         rng = np.random.default_rng([_NEAR, self.seed, step, self.rank])
         index = np.empty(len(x), dtype=np.int64)
         index[::2] = self._most_alike(self._choose(step)[::2], x[::2], rng)
         index[1::2] = self._others_alike(step // STEPS_AT_ONCE)[step % STEPS_AT_ONCE]
-        return self.images.gather(index)
+        return index
 
     def _find_others_alike(self, block: int) -> Indices:
         """[STEPS_AT_ONCE, n] for the odd places of some steps a picture of another class that is much like theirs.
@@ -179,7 +182,12 @@ class Batches:
         batch = self.at(step)
         x = self.images.gather(batch.index)
         x_partner = self.images.gather(batch.partner) if partners else None
-        return LoadedBatch(batch.index, batch.partner, x, x_partner, self._load_near(step, x) if near else None)
+        if not near:
+            return LoadedBatch(batch.index, batch.partner, x, x_partner)
+        alike = self._find_near(step, x)
+        mine, theirs = self.images.classes[batch.index], self.images.classes[alike]
+        others = (mine != UNLABELLED) & (theirs != UNLABELLED) & (mine != theirs)
+        return LoadedBatch(batch.index, batch.partner, x, x_partner, self.images.gather(alike), others)
 
     def iterate(
         self, start_step: int, stop_step: int, partners: bool = True, near: bool = False, ahead: int = 3

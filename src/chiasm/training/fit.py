@@ -223,7 +223,10 @@ class _Training:
         classes = self.fabric.to_device(torch.from_numpy(self.classes[batch.index]))
         judge = self.parts["discriminator"][0].discriminator if "discriminator" in self.parts else None
         objective, _ = self.wrapped["objective"]
-        terms, x_mix = objective(x, partners, classes, used, judge, near)
+        # Two pairs of pictures may show the same class, though they are known as a class each.
+        known = batch.others is not None and self.config.data.supervision != "pairs"
+        others = self.fabric.to_device(torch.from_numpy(batch.others)) if known else None
+        terms, x_mix = objective(x, partners, classes, used, judge, near, others)
         self._descend("objective", terms, used)
         if judge is not None:
             judged = self.wrapped["discriminator"][0](x, x_mix, classes)
