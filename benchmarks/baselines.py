@@ -185,6 +185,8 @@ def main() -> None:
     if options.method == "naive":
         fit(naive(config), name=name, runs=options.out)
         return
+    if options.method == "conditional":  # its code B has no noise, also not where the class is read from it
+        config = changed(config, {"loss.noise_b": 0.0, "loss.decay_b": 0.0})
     images = open_data(config.data, config.model.side_px)
     split = make_split(images, config.data)
     run = RunFolder.create(options.out, name, config)

@@ -108,10 +108,11 @@ def baseline_commands(study: Mapping[str, Any], name: str, runs: Path) -> list[l
     for method in study.get("baselines", []):
         for seed in study["seeds"]:
             run = runs / f"{name}-{method}" / f"seed{seed}"
-            if (run / "metrics.csv").is_file():
+            if (run / "model").is_dir():
                 continue
             shutil.rmtree(run, ignore_errors=True)
-            command = [sys.executable, str(BASELINES), method, source, "--minutes", minutes, "--seed", seed]
+            command = [sys.executable, str(BASELINES), method, source, "--preset", study["preset"]]
+            command += ["--minutes", minutes, "--seed", seed]
             command += ["--out", run.parent, "--name", run.name]
             command += [word for key, value in settings.items() for word in ("--set", key, json.dumps(value))]
             commands.append([str(word) for word in command])

@@ -111,7 +111,7 @@ def test_interrupt_leaves_a_checkpoint_that_resumes(config: Config, tmp_path: Pa
 
 def test_divergence_names_the_step_and_the_term(config: Config, tmp_path: Path) -> None:
     hopeless = with_train(config, lr=1e38, steps=40)
-    with pytest.raises(TrainingDivergedError, match=r"step \d+: the term '(apart_a|apart_b|swap|decay_b)' is (nan|inf)"):
+    with pytest.raises(TrainingDivergedError, match=r"step \d+: the term '(apart_.|swap|decay_b)' is (nan|inf)"):
         fit(hopeless, runs=tmp_path, progress=False)
 
 
