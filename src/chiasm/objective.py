@@ -90,7 +90,7 @@ class Objective(nn.Module):
 
         Args:
             x: [x1; x2], an even number of pictures in [-1, 1].
-            x_partner: for each picture another one of its class, needed by the swap term alone.
+            x_partner: for each picture another one of its class, for the swap term and for codes B to stand apart.
             classes: of the pictures, -1 for unlabelled ones; needed by adversary, reader and discriminator.
             used: the fraction of the training that is over; crossing and the GAN loss may start late.
             discriminator: judges mixed pictures; its weights get no gradient from here.
