@@ -16,6 +16,7 @@ from chiasm.losses import (
     realism_loss,
     spread_loss,
     squared_loss,
+    still_loss,
 )
 
 
@@ -102,6 +103,12 @@ def test_contrast_loss_weighs_the_pixels_by_what_two_pictures_of_a_class_differ_
     drawn = torch.tensor(y)
     assert float(contrast_loss(torch.tensor(x), drawn, torch.tensor(near))) == pytest.approx(wanted, rel=1e-4)
     assert float(contrast_loss(torch.tensor(x), drawn, torch.tensor(x))) == 0
+
+
+def test_still_loss_is_the_mean_squared_distance() -> None:
+    code, still = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
+    wanted = ((code - still) ** 2).sum(axis=1).mean()
+    assert float(still_loss(torch.tensor(code), torch.tensor(still))) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_apart_loss_is_the_squared_shortfall_of_the_distance() -> None:

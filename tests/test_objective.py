@@ -77,6 +77,20 @@ def test_code_b_is_read_from_moved_pictures_in_training_only(model: CrossModel, 
     assert first != second
 
 
+def test_code_b_of_a_picture_that_stands_still_is_tied_to_the_moved_one_and_hidden_from_the_adversary(
+    model: CrossModel, x: torch.Tensor
+) -> None:
+    losses = LossConfig.only(weight_direct=1.0, weight_adversary=1.0, move_b=0.25, weight_still=2.0)
+    objective, classes = Objective(model, losses, num_classes=3), torch.tensor([0, 1, 2, -1])
+    read = []
+    objective.adversary.register_forward_hook(lambda _, inputs, __: read.append(inputs[0]))
+    terms = objective(x, None, classes, 0.0).terms
+    moved, still = read[0].chunk(2)
+    assert terms["still"] > 0
+    torch.testing.assert_close(terms["still"], 2.0 * (moved - still).square().sum(dim=1).mean())
+    assert objective.eval()(x, None, classes, 0.0).terms["still"] == 0
+
+
 def test_codes_a_of_others_that_look_alike_stand_apart(model: CrossModel, x: torch.Tensor) -> None:
     objective = Objective(model, LossConfig(weight_adversary=0.0))
     x_near, others = x.flip(0), torch.tensor([False, True, False, True])

@@ -167,6 +167,9 @@ class LossConfig:
     move_b: float = 0.0
     """Largest shift of the pictures that code B is read from in training, as a fraction of the side: for pictures in
     which things stand a little elsewhere every time, which no mix can know."""
+    weight_still: float = 0.0
+    """With move_b: weight of the squared distance between codes B of a picture moved and as it is, which the adversary
+    then reads, too: else only moved ones are kept from telling the class."""
     decay_b: float = 1e-3
     """Weight of the squared code B."""
     weight_apart: float = 1.0
@@ -190,6 +193,8 @@ class LossConfig:
             "give a fraction in (0, 1]",
         )
         _require(self.move_b <= 0.5, "loss.move_b", self.move_b, "give a fraction of the side, at most 0.5")
+        moves = self.weight_still == 0 or self.move_b > 0
+        _require(moves, "loss.weight_still", self.weight_still, "give 0, or loss.move_b a reach")
         late = 0 < self.cross_start < 1 and max(self.weight_swap, self.weight_direct) > 0
         remedy = "give 0, or a fraction below 1 where loss.weight_swap or loss.weight_direct trains until then"
         _require(self.cross_start == 0 or late, "loss.cross_start", self.cross_start, remedy)

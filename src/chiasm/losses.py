@@ -113,6 +113,18 @@ def code_decay(code: Code) -> Scalar:
     return code.square().sum(dim=1).mean()
 
 
+def still_loss(code: Code, code_still: Code) -> Scalar:
+    """Mean over the batch of the squared distance between the codes of moved pictures and of the same ones unmoved.
+
+    Args:
+        code: codes of moved pictures.
+        code_still: of the pictures as they are.
+
+    Source: Sajjadi et al. 2016, eq. 1: agreement between transformations of a picture.
+    """
+    return (code - code_still).square().sum(dim=1).mean()
+
+
 def apart_loss(code: Code, code_other: Code, unlike: Unlike | None = None) -> Scalar:
     """How far two codes fall short of standing MARGIN apart: the mean of the squared shortfall, in [0, 1].
 

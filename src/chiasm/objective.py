@@ -27,6 +27,7 @@ from chiasm.losses import (
     realism_loss,
     spread_loss,
     squared_loss,
+    still_loss,
 )
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator
@@ -106,7 +107,7 @@ class Objective(nn.Module):
         terms: dict[str, Scalar] = {}
         x_other = None if x_near is None or others is None or config.weight_apart == 0 else x_near[1::2]
         a, a_partner, a_other = self._codes_a(x, x_partner, x_other, needs_own=config.weight_direct > 0 or mixes)
-        b, b_partner = self._codes_b(x, x_partner)
+        b, b_partner, b_still = self._codes_b(x, x_partner)
         if a_other is not None and others is not None:
             terms["apart_a"] = config.weight_apart * apart_loss(a_partner[1::2], a_other, others[1::2])
         if b_partner is not None:
@@ -115,10 +116,12 @@ class Objective(nn.Module):
             terms["decay_b"] = config.decay_b * code_decay(b)
         if config.weight_spread > 0:
             terms["spread"] = config.weight_spread * (spread_loss(a) + spread_loss(b))
-        if self.training and config.noise_b > 0:
-            b = b + config.noise_b * torch.randn_like(b)
+        if b_still is not None:
+            terms["still"] = config.weight_still * still_loss(b, b_still)
+        b = self._with_noise(b)
         if config.weight_adversary > 0 and classes is not None:
-            terms |= self._adversary_terms(b, classes)
+            read = [b] if b_still is None else [b, self._with_noise(b_still)]
+            terms |= self._adversary_terms(torch.cat(read), classes.repeat(len(read)))
         if x_partner is not None and config.weight_swap > 0:
             terms["swap"] = config.weight_swap * self._picture_loss(x, Codes(a_partner, b), x_near)
         if config.weight_direct > 0:
@@ -148,16 +151,23 @@ class Objective(nn.Module):
         shown, other = (codes, None) if x_other is None else (codes[:-1], codes[-1])
         return shown[0], shown[-1], other
 
-    def _codes_b(self, x: Images, x_partner: Images | None) -> tuple[Tensor, Tensor | None]:
-        """Code B of the pictures, and of their partners where these are to stand apart, read in one pass.
+    def _codes_b(self, x: Images, x_partner: Images | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Code B of the pictures, of their partners where these are to stand apart, and of the pictures unmoved.
 
-        In training of moved ones, so that it cannot tell where things stand more exactly than that.
+        In training the first two are read from moved pictures, so that they cannot tell where things stand more
+        exactly than that. All are read in one pass.
         """
-        encoder_b, reach = self.model.encoder_b, self.config.move_b if self.training else 0.0
-        if x_partner is None or self.config.weight_apart == 0:
-            return encoder_b(move(x, reach)), None
-        own, partner = encoder_b(move(torch.cat([x, x_partner]), reach)).chunk(2)
-        return own, partner
+        reach = self.config.move_b if self.training else 0.0
+        partner = x_partner if self.config.weight_apart > 0 else None
+        still = x if self.config.weight_still > 0 else None
+        moved = [move(part, reach) for part in (x, partner) if part is not None]
+        seen = moved if still is None else [*moved, still]
+        codes = self.model.encoder_b(torch.cat(seen)).split(len(x))
+        return codes[0], None if partner is None else codes[1], None if still is None else codes[-1]
+
+    def _with_noise(self, b: Code) -> Code:
+        sigma = self.config.noise_b if self.training else 0.0
+        return b + sigma * torch.randn_like(b) if sigma > 0 else b
 
     def _picture_loss(self, x: Images, codes: Codes, x_near: Images | None) -> Scalar:
         x_drawn = draw(self.model, codes, self.slice_size)

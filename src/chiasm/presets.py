@@ -72,7 +72,8 @@ def faces() -> Config:
     """Photographs in which a head stands a little elsewhere every time: code B shall not tell where exactly."""
     whole = identity()
     model = dataclasses.replace(whole.model, encoder_b="pooled")
-    return dataclasses.replace(whole, model=model, loss=dataclasses.replace(whole.loss, move_b=0.08))
+    loss = dataclasses.replace(whole.loss, move_b=0.08, weight_still=3e-3)
+    return dataclasses.replace(whole, model=model, loss=loss)
 
 
 def partial() -> Config:
