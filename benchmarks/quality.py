@@ -1,7 +1,7 @@
 """Quality at equal minutes: trains presets and baselines, two at a time on one thread each, and prints how they do.
 
-    python benchmarks/quality.py --minutes 6 photo report
-    python benchmarks/quality.py --minutes 6 compact naive lord conditional
+    python benchmarks/quality.py                             # every preset, every baseline
+    python benchmarks/quality.py --minutes 4 photo report
 
 A row each: errors of the last validation, and the minutes until the swap error fell to given shares of copying x1.
 """
@@ -16,9 +16,11 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from chiasm.presets import PRESETS
 from chiasm.training.run import read_metrics
 
 BASELINES = ("naive", "lord", "conditional")
+ALL = [*(name for name in PRESETS if name != "tiny"), *BASELINES]
 AT_A_TIME = 2
 GOALS = (0.5, 0.3, 0.2)
 
@@ -54,7 +56,7 @@ def row(name: str, path: Path) -> str:
 def main() -> None:
     """Train all, then print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="+", help=f"presets, or baselines: {', '.join(BASELINES)}")
+    parser.add_argument("names", nargs="*", default=ALL, help=f"presets, or baselines: {', '.join(BASELINES)}")
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--runs", type=Path, help="folder to keep the runs in")
     options, extra = parser.parse_known_args()

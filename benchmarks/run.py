@@ -1,4 +1,4 @@
-"""All measurements, one after another, each in a process of its own."""
+"""All measurements, one after another, each in a process of its own; three quarters of an hour."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-PARTS = ("steps.py", "memory.py", "loading.py", "inference.py")
+PARTS = ("steps.py", "memory.py", "loading.py", "inference.py", "quality.py")
 
 if __name__ == "__main__":
     print(f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
