@@ -36,6 +36,11 @@ def test_budget_on_the_command_line_replaces_the_preset_s(tmp_path: Path) -> Non
     assert "steps: 2" in text
 
 
+def test_budgets_in_two_spellings_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--max-minutes", "5", "--train.steps=3"]) == 2
+    assert "--train.steps: --max-minutes replaces every other budget; give --steps" in capsys.readouterr().err
+
+
 def test_a_config_file_of_a_run_makes_the_same_run(tmp_path: Path) -> None:
     main(["fit", *TINY, "--runs", str(tmp_path), "--name", "x", "--loss.noise_b", "0.5"])
     config = tmp_path / "x" / "config.yaml"

@@ -72,9 +72,20 @@ def _fit_parser(argv: Sequence[str]) -> ArgumentParser:
     for name, section in SECTIONS.items():
         parser.add_argument(f"--{name}", type=section)
     if argv[:1] == ["fit"]:
+        _refuse_two_spellings(argv)
         start = _start(argv[1:])
         parser.set_defaults(to_dict(start))
     return parser
+
+
+def _refuse_two_spellings(argv: Sequence[str]) -> None:
+    """--steps and the like replace every other budget, so that a --train.max_minutes beside them would be lost."""
+    given = {word.partition("=")[0] for word in argv}
+    short = sorted(given & {"--" + budget.replace("_", "-") for budget in BUDGETS})
+    long = sorted(given & {f"--train.{budget}" for budget in BUDGETS})
+    if short and long:
+        instead = long[0].replace("train.", "").replace("_", "-")
+        raise ConfigError(f"{long[0]}: {short[0]} replaces every other budget; give {instead} beside it.")
 
 
 def _start(argv: Sequence[str]) -> Config:
