@@ -193,8 +193,6 @@ class LossConfig:
             "give a fraction in (0, 1]",
         )
         _require(self.move_b <= 0.5, "loss.move_b", self.move_b, "give a fraction of the side, at most 0.5")
-        moves = self.weight_still == 0 or self.move_b > 0
-        _require(moves, "loss.weight_still", self.weight_still, "give 0, or loss.move_b a reach")
         late = 0 < self.cross_start < 1 and max(self.weight_swap, self.weight_direct) > 0
         remedy = "give 0, or a fraction below 1 where loss.weight_swap or loss.weight_direct trains until then"
         _require(self.cross_start == 0 or late, "loss.cross_start", self.cross_start, remedy)

@@ -159,7 +159,7 @@ class Objective(nn.Module):
         """
         reach = self.config.move_b if self.training else 0.0
         partner = x_partner if self.config.weight_apart > 0 else None
-        still = x if self.config.weight_still > 0 else None
+        still = x if self.config.move_b > 0 and self.config.weight_still > 0 else None
         moved = [move(part, reach) for part in (x, partner) if part is not None]
         seen = moved if still is None else [*moved, still]
         codes = self.model.encoder_b(torch.cat(seen)).split(len(x))
