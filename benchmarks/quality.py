@@ -34,7 +34,9 @@ def train(name: str, minutes: float, runs: Path, extra: list[str]) -> None:
         command = [sys.executable, "-m", "chiasm.cli", "fit", "--preset", name, "--max-minutes", str(minutes)]
         command += ["--name", name, "--runs", str(runs), *extra]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if ended.returncode != 0:
+        raise SystemExit(f"{name}: {ended.stderr.splitlines()[-1]}")
 
 
 def row(name: str, path: Path) -> str:
