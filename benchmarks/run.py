@@ -1,4 +1,4 @@
-"""All measurements, one after another, each in a process of its own; three quarters of an hour."""
+"""All measurements, one after another, each in a process of its own; about an hour, most of it in quality.py."""
 
 from __future__ import annotations
 
