@@ -12,7 +12,7 @@ CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constra
 	$(BIN)/pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[dev]'
 	touch $@
 
-demo: .venv/installed  ## train the default preset on the embedded pictures, ten minutes on two cores
+demo: .venv/installed  ## train the default preset on the embedded images, ten minutes on two cores
 	$(BIN)/chiasm fit
 
 test: .venv/installed  ## all tests

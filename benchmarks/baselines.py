@@ -21,24 +21,24 @@ from torch import Tensor, nn
 from chiasm.checkpoint import save_model
 from chiasm.config import Config, LossConfig
 from chiasm.data import Batches, ImageSet, Split, make_split, open_data, save_split
-from chiasm.evaluation.inference import to_unit
 from chiasm.evaluation.swap import swap_errors
-from chiasm.evaluation.triplets import draw_triplets
+from chiasm.evaluation.triplets import sample_triplets
+from chiasm.inference import to_unit
 from chiasm.losses import code_decay
 from chiasm.networks import CrossModel
 from chiasm.presets import from_preset
+from chiasm.runs import RunFolder, Tracker
 from chiasm.sweep.space import changed
 from chiasm.training import fit
 from chiasm.training.budget import Budget
 from chiasm.training.compiling import compile_networks
-from chiasm.training.run import RunFolder, Tracker
 
 LATENT_SHARE = 0.6
 NUM_TRIPLETS = 256
 
 
 class Latents(nn.Module):
-    """A code A for each class and a code B for each training picture, learned directly.
+    """A code A for each class and a code B for each training image, learned directly.
 
     Source: Gabbay & Hoshen 2020 (LORD), section 3.2.
     """
@@ -50,12 +50,12 @@ class Latents(nn.Module):
         nn.init.normal_(self.b.weight, std=0.1)
 
     def forward(self, classes: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes of pictures by their class and their index."""
+        """Codes of images by their class and their index."""
         return self.a(classes), self.b(index)
 
 
 def batches(images: ImageSet, split: Split, config: Config) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Endless (pictures in [-1, 1], classes, indices)."""
+    """Endless (images in [-1, 1], classes, indices)."""
     stream = Batches(images, split.train, config.train.batch_size, config.train.seed)
     step = 0
     while True:
@@ -147,7 +147,7 @@ class Watcher:
 
     def __init__(self, model: CrossModel, images: ImageSet, split: Split, run: RunFolder, config: Config) -> None:
         self.model, self.images, self.every = model, images, config.train.validate_every
-        self.triplets = draw_triplets(images, split.val, NUM_TRIPLETS, config.train.seed)
+        self.triplets = sample_triplets(images, split.val, NUM_TRIPLETS, config.train.seed)
         self.tracker, self.start = Tracker(run, 0), time.perf_counter()
 
     def __call__(self, step: int) -> None:

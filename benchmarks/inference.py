@@ -1,4 +1,4 @@
-"""Encoding and mixing: pictures a second in PyTorch, compiled, and (where installed) onnxruntime, turn by turn."""
+"""Encoding and mixing: images a second in PyTorch, compiled, and (where installed) onnxruntime, turn by turn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROUNDS = 9
 
 
 def rates(forms: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median pictures a second of each form, measured in turns."""
+    """Median images a second of each form, measured in turns."""
     for form in forms.values():
         form()
         form()
@@ -64,7 +64,7 @@ def forms(preset: str) -> dict[str, Callable[[], object]]:
 
 def main() -> None:
     """Print a row for each preset and form."""
-    print("| preset | what | pictures/s |\n|---|---|---|")
+    print("| preset | what | images/s |\n|---|---|---|")
     for preset in ("compact", "photo"):
         timed = forms(preset)
         with torch.no_grad():

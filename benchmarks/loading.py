@@ -1,4 +1,4 @@
-"""Reading pictures: the cache against decoding every time; and how soon things start."""
+"""Reading images: the cache against decoding every time; and how soon things start."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 from PIL import Image
 
 from chiasm.config import DataConfig
-from chiasm.data import Batches, open_data, read_picture
+from chiasm.data import Batches, open_data, read_image
 
 NUM = 600
 
 
 def throughput() -> None:
-    """Pictures a second at 64 px, batches of 64: from the cache, and decoding JPEG files."""
+    """Images a second at 64 px, batches of 64: from the cache, and decoding JPEG files."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         rng = np.random.default_rng(0)
@@ -27,13 +27,13 @@ def throughput() -> None:
             (root / "jpg" / str(i % 10)).mkdir(parents=True, exist_ok=True)
             pixels = rng.integers(0, 255, (218, 178, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(root / "jpg" / str(i % 10) / f"{i}.jpg")
-        images = open_data(DataConfig(source=str(root / "jpg")), 64, cache_dir=root / "cache", progress=False)
+        images = open_data(DataConfig(source=str(root / "jpg")), 64, cache_dir=root / "cache", progress_bar=False)
         batches = Batches(images, np.arange(len(images)), 64, seed=0)
         rates = {}
         for name, wanted in {
             "cache": {"partners": False},
             "cache, with a partner for each": {"partners": True},
-            "cache, with a partner and a picture much alike": {"partners": True, "near": True},
+            "cache, with partners, positives and negatives": {"partners": True, "similar": True},
         }.items():
             start = time.perf_counter()
             for _ in batches.iterate(0, 500, **wanted):
@@ -42,9 +42,9 @@ def throughput() -> None:
         paths = sorted((root / "jpg").rglob("*.jpg"))[:300]
         start = time.perf_counter()
         for path in paths:
-            read_picture(path, 64, "crop")
+            read_image(path, 64, "crop")
         rates["decoding 178 x 218 JPEG files"] = len(paths) / (time.perf_counter() - start)
-    print("| loader | pictures/s |\n|---|---|")
+    print("| loader | images/s |\n|---|---|")
     print("\n".join(f"| {name} | {rate:,.0f} |" for name, rate in rates.items()) + "\n")
 
 

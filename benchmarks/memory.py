@@ -16,7 +16,7 @@ HERE = Path(__file__)
 
 
 def peak_of_batch(form: str, batch: int) -> None:
-    """Two steps of preset report at a batch size; print the peak resident memory in GiB."""
+    """Two steps of preset `original` at a batch size; print the peak resident memory in GiB."""
     import torch
 
     sys.path.insert(0, str(HERE.parents[1]))
@@ -25,7 +25,7 @@ def peak_of_batch(form: str, batch: int) -> None:
     from chiasm.presets import PRESETS
     from tests.plain import PlainModel
 
-    config = PRESETS["report"]()
+    config = PRESETS["original"]()
     model: torch.nn.Module = CrossModel(config.model)
     if form == "plain":
         model = PlainModel(model)
@@ -33,7 +33,7 @@ def peak_of_batch(form: str, batch: int) -> None:
     optimizer = torch.optim.Adam(objective.parameters(), fused=True)
     x = torch.rand(batch, 3, 128, 128) * 2 - 1
     for _ in range(2):
-        terms = objective(x, None, None, 1.0).terms
+        terms = objective(Batch(x), 1.0).terms
         optimizer.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
@@ -41,14 +41,14 @@ def peak_of_batch(form: str, batch: int) -> None:
 
 
 def memory_of_data(num: int) -> None:
-    """A hundred steps of preset compact on a synthetic cache of 64 px pictures; print the anonymous memory in MiB."""
+    """A hundred steps of preset compact on a synthetic cache of 64 px images; print the anonymous memory in MiB."""
     import torch
 
     from chiasm.data import Batches, ImageSet
-    from chiasm.data.names import Names
-    from chiasm.evaluation.inference import to_unit
+    from chiasm.data.packed_strings import PackedStrings
+    from chiasm.inference import to_unit
     from chiasm.networks import CrossModel
-    from chiasm.objective import Objective
+    from chiasm.objective import Batch, Objective
     from chiasm.presets import PRESETS
 
     config = PRESETS["compact"]()
@@ -60,17 +60,17 @@ def memory_of_data(num: int) -> None:
         ends = _mapped(Path(folder) / "ends.npy", np.int64, (num,), 8 * np.arange(1, num + 1))
         labelled = ImageSet(
             images=images,
-            names=Names(_mapped(Path(folder) / "text.npy", np.uint8, (8 * num,)), ends),
+            names=PackedStrings(_mapped(Path(folder) / "text.npy", np.uint8, (8 * num,)), ends),
             classes=classes,
             class_names=tuple(map(str, range(200))),
             contents=_mapped(Path(folder) / "contents.npy", np.int64, (num, 1)),
         )
         batches = Batches(labelled, np.arange(num), config.train.batch_size, seed=0)
-        for batch in batches.iterate(0, 100, near=True):
-            x, partner, near = (to_unit(torch.from_numpy(p)) for p in (batch.x, batch.x_partner, batch.x_near))
-            classes_of = torch.from_numpy(classes[batch.index])
-            others = torch.from_numpy(batch.others)
-            terms = objective(x, partner, classes_of, 1.0, x_near=near, others=others).terms
+        for loaded in batches.iterate(0, 100, similar=True):
+            pixels = (loaded.x, loaded.x_partner, loaded.x_positive, loaded.x_negative)
+            x, *others = (to_unit(torch.from_numpy(p)) for p in pixels)
+            labels = torch.from_numpy(loaded.is_negative), torch.from_numpy(classes[loaded.index])
+            terms = objective(Batch(x, *others, *labels), 1.0).terms
             torch.stack(list(terms.values())).sum().backward()
         status = Path("/proc/self/status").read_text().splitlines()
         anonymous = next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
@@ -101,9 +101,9 @@ def main() -> None:
     for i, batch in enumerate((4, 8, 16)):
         print(f"| {batch} | " + " | ".join(f"{peak[i]:.2f}" for peak in peaks.values()) + " |")
     slopes = [(peak[2] - peak[0]) / 12 for peak in peaks.values()]
-    print("| each further picture | " + " | ".join(f"{slope:.3f}" for slope in slopes) + " |")
+    print("| each further image | " + " | ".join(f"{slope:.3f}" for slope in slopes) + " |")
     print(f"| 64 | | | {point('batch', 'sliced', 64):.2f} |\n")
-    print("| pictures | anonymous memory, MiB |\n|---|---|")
+    print("| images | anonymous memory, MiB |\n|---|---|")
     for num in (10_000, 100_000, 1_000_000):
         print(f"| {num:,} | {point('data', num):.0f} |", flush=True)
 

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from chiasm.presets import PRESETS
-from chiasm.training.run import read_metrics
+from chiasm.runs import read_metrics
 
 BASELINES = ("naive", "lord", "conditional")
 ALL = [*(name for name in PRESETS if name != "tiny"), *BASELINES]

@@ -14,7 +14,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from chiasm.networks import CrossModel
-from chiasm.objective import Objective
+from chiasm.objective import Batch, Objective
 from chiasm.presets import PRESETS
 from chiasm.training.budget import Budget
 from chiasm.training.compiling import compile_networks
@@ -39,12 +39,14 @@ def stepper(preset: str, plain: bool) -> Callable[[], float]:
     x = torch.rand(num, 3, config.model.side_px, config.model.side_px).mul(2).sub(1).contiguous(memory_format=layout)
     classes = torch.arange(num) % 200
     partner = x.flip(0) if config.loss.weight_swap > 0 else None
-    near = partner if config.loss.weight_contrast > 0 else None
-    others = None if near is None else torch.arange(num) % 2 == 1
+    batch = Batch(x, partner, classes=classes)
+    if config.loss.weight_difference > 0:
+        is_negative = torch.ones(num // 2, dtype=torch.bool)
+        batch = batch._replace(x_positive=x[::2], x_negative=x[1::2], is_negative=is_negative)
 
     def step() -> float:
         start = time.perf_counter()
-        terms = objective(x, partner, classes, 1.0, x_near=near, others=others).terms
+        terms = objective(batch, 1.0).terms
         optimizer.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()

@@ -29,11 +29,11 @@ from matplotlib.figure import Figure
 from chiasm.checkpoint import load_model
 from chiasm.data import load_split, open_data
 from chiasm.evaluation.classifiers import Classifier, fit_classifier
-from chiasm.evaluation.inference import encode, to_unit
+from chiasm.evaluation.context import SAMPLES, EvaluationContext, HeldOut, MixedSet, find_held_out
+from chiasm.evaluation.metrics.topics import measure_realism, measure_shortcuts, measure_swap, measure_swap_accuracy
 from chiasm.evaluation.probes import fit_probe
-from chiasm.evaluation.references import mean_picture
-from chiasm.evaluation.sample import SAMPLES, Bench, Part, Sample, find_parts
-from chiasm.evaluation.topics import measure_cheats, measure_realism, measure_swap, measure_swap_accuracy
+from chiasm.evaluation.references import mean_image
+from chiasm.inference import encode, to_unit
 from chiasm.presets import from_preset
 from chiasm.report.compare import Comparison, compare
 from chiasm.report.read import Run, read_material
@@ -101,7 +101,7 @@ def start(command: list[str]) -> None:
 
 
 def baseline_commands(study: Mapping[str, Any], name: str, runs: Path) -> list[list[str]]:
-    """The trainings of the baselines that are left, on the networks, pictures and minutes of the arms."""
+    """The trainings of the baselines that are left, on the networks, images and minutes of the arms."""
     settings = dict(study["shared"])
     source, minutes = settings.pop("data.source", "avatars"), settings.pop("train.max_minutes")
     commands = []
@@ -120,33 +120,33 @@ def baseline_commands(study: Mapping[str, Any], name: str, runs: Path) -> list[l
 
 
 def measure(run: Run, net: Classifier | None) -> tuple[dict[str, Any], Classifier | None]:
-    """The numbers of one model on held-out combinations, and the classifier of real pictures that read them."""
+    """The numbers of one model on held-out combinations, and the classifier of real images that read them."""
     file = run.folder.path / "study.json"
     if file.is_file():
         return json.loads(file.read_text()), net
-    images = open_data(run.config.data, run.config.model.side_px, progress=False)
+    images = open_data(run.config.data, run.config.model.side_px, progress_bar=False)
     split = load_split(run.folder.split, images)
     net = net or fit_classifier(images, split.train)
-    part = next(part for part in find_parts(images, split, "val") if part.name == SAMPLES)
+    part = next(part for part in find_held_out(images, split, "val") if part.name == SAMPLES)
     model = load_model(run.folder.model)
-    bench = Bench(model, images, split.train, mean_picture(images, split.train, 0), net, 0.0, NUM_MIXES, 0)
-    sample = Sample(bench, part)
-    topics = (measure_swap, measure_swap_accuracy, measure_cheats, measure_realism)
-    swap, accuracy, cheats, realism = (topic(sample) for topic in topics)
-    truth = to_unit(torch.from_numpy(images.gather(sample.target)))
+    context = EvaluationContext(model, images, split.train, mean_image(images, split.train, 0), net, 0.0, NUM_MIXES, 0)
+    mixed = MixedSet(context, part)
+    metrics = (measure_swap, measure_swap_accuracy, measure_shortcuts, measure_realism)
+    swap, accuracy, shortcuts, realism = (metric(mixed) for metric in metrics)
+    truth = to_unit(torch.from_numpy(images.gather(mixed.target)))
     best = min(swap[reference]["l1"]["mean"] for reference in REFERENCES)
     values = {
         "swap": swap["ratio"]["copy_x1"]["mean"],
         "swap_best": swap["swap"]["l1"]["mean"] / best,
-        "person_in_b": 100 * read_class(bench, part, run.config.loss.noise_b),
+        "person_in_b": 100 * read_class(context, part, run.config.loss.noise_b),
         "reconstruction": swap["reconstruction"]["l1"]["mean"],
-        "copies": 100 * (cheats["copy_x1"]["mean"] + cheats["copy_x2"]["mean"]),
-        # Of few pictures there is none, but a word why.
+        "copies": 100 * (shortcuts["copy_x1"]["mean"] + shortcuts["copy_x2"]["mean"]),
+        # Of few images there is none, but a word why.
         "kid": realism["kid"]["mixes"]["mean"] if isinstance(realism["kid"], dict) else math.nan,
         "detail": realism["detail"]["mixes"]["mean"],
-        "dark": 100 * float((sample.drawn[0] < 0).float().mean()),
+        "dark": 100 * float((mixed.generated[0] < 0).float().mean()),
         "dark_real": 100 * float((truth < 0).float().mean()),
-        "pixels": shares(sample.drawn[0]),
+        "pixels": shares(mixed.generated[0]),
         "pixels_real": shares(truth),
         **{factor: 100 * rates["mix"]["mean"] for factor, rates in accuracy.items()},
     }
@@ -154,11 +154,11 @@ def measure(run: Run, net: Classifier | None) -> tuple[dict[str, Any], Classifie
     return values, net
 
 
-def read_class(bench: Bench, part: Part, noise_b: float) -> float:
+def read_class(context: EvaluationContext, part: HeldOut, noise_b: float) -> float:
     """How often an MLP reads the class from code B as the generator gets it."""
-    classes = bench.images.classes
-    fit = np.random.default_rng(0).permutation(bench.train)[:MAX_PROBE]
-    (_, b_fit), (_, b) = (encode(bench.model, bench.images.gather(index)) for index in (fit, part.indices))
+    classes = context.images.classes
+    fit = np.random.default_rng(0).permutation(context.train)[:MAX_PROBE]
+    (_, b_fit), (_, b) = (encode(context.model, context.images.gather(index)) for index in (fit, part.indices))
     probe = fit_probe(b_fit, classes[fit], kind="mlp", noise=noise_b)
     return float(probe.right(b, classes[part.indices]).mean())
 
@@ -202,7 +202,7 @@ def table(study: Mapping[str, Any], compared: Mapping[str, Comparison]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw(study: Mapping[str, Any], compared: Mapping[str, Comparison], path: Path) -> None:
+def plot(study: Mapping[str, Any], compared: Mapping[str, Comparison], path: Path) -> None:
     """The plotted measures of every setting with their intervals, a colour for each objective."""
     figure = Figure(figsize=(4.5 * len(study["figure"]), 3.6), layout="constrained")
     axes = figure.subplots(1, len(study["figure"]), squeeze=False)[0]
@@ -225,7 +225,7 @@ def draw(study: Mapping[str, Any], compared: Mapping[str, Comparison], path: Pat
 
 
 def draw_pixels(compared: Mapping[str, Comparison], path: Path) -> None:
-    """How the pixels of the mixes are distributed on the inputs' scale, beside those of the true pictures."""
+    """How the pixels of the mixes are distributed on the inputs' scale, beside those of the true images."""
     figure = Figure(figsize=(4.5 * len(compared), 3.4), layout="constrained")
     axes = figure.subplots(1, len(compared), squeeze=False)[0]
     places = np.linspace(-1, 1, NUM_BINS + 1)
@@ -234,7 +234,7 @@ def draw_pixels(compared: Mapping[str, Comparison], path: Path) -> None:
             (setting.label, [json.loads((run.folder.path / "study.json").read_text()) for run in setting.runs])
             for setting in comparison.settings
         ]
-        axis.stairs(np.mean([v["pixels_real"] for v in read[0][1]], axis=0), places, label="true pictures", color="0.6")
+        axis.stairs(np.mean([v["pixels_real"] for v in read[0][1]], axis=0), places, label="true images", color="0.6")
         for label, values in read:
             axis.stairs(np.mean([v["pixels"] for v in values], axis=0), places, label=label)
         axis.set(title=arm, xlabel="pixel value on the inputs' scale", yscale="log")
@@ -246,7 +246,7 @@ def publish(name: str, runs: Path) -> None:
     """Write what a study has come to into its folder."""
     study, compared = load_study(name), gather(name, runs)
     (HERE / name / "table.md").write_text(table(study, compared))
-    draw(study, compared, HERE / name / "figure.png")
+    plot(study, compared, HERE / name / "figure.png")
     if "dark" in study["measures"]:
         draw_pixels(compared, HERE / name / "pixels.png")
     print((HERE / name / "table.md").read_text())

@@ -52,7 +52,7 @@ def model() -> CrossModel:
 def avatars() -> ImageSet:
     """96 drawn people at 16 px whose every recombination is known."""
     preset = tiny()
-    return open_data(preset.data, preset.model.side_px, progress=False)
+    return open_data(preset.data, preset.model.side_px, progress_bar=False)
 
 
 @pytest.fixture(scope="session")
@@ -60,4 +60,4 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished tiny run."""
     from chiasm.training import fit
 
-    return fit(tiny(), name="trained", runs=tmp_path_factory.mktemp("runs"), progress=False).run
+    return fit(tiny(), name="trained", runs=tmp_path_factory.mktemp("runs"), progress_bar=False).run

@@ -12,8 +12,8 @@ TINY = ["--preset", "tiny", "--steps", "2"]
 
 
 def size_px(path: Path) -> tuple[int, int]:
-    with Image.open(path) as picture:
-        return picture.size
+    with Image.open(path) as image:
+        return image.size
 
 
 def test_fit_prints_the_swap_error_beside_copying_and_the_figures(tmp_path: Path, capsys) -> None:
@@ -56,7 +56,7 @@ def test_a_config_file_of_a_run_makes_the_same_run(tmp_path: Path) -> None:
         (["fit", "--train.batch_size", "7"], ["train.batch_size", "even"]),
         (["fit", "--model.side_px", "60"], ["model.side_px", "64"]),
         (["info", "nosuch"], ["nosuch", "no model"]),
-        (["mix", "nosuch", "a.png"], ["two pictures"]),
+        (["mix", "nosuch", "a.png"], ["two images"]),
         (["fit", "--resume", "nosuch"], ["nosuch", "no run"]),
     ],
 )
@@ -74,7 +74,7 @@ def test_unknown_keys_and_wrong_types_are_named(arguments: list[str], capsys) ->
     assert arguments[1].removeprefix("--") in capsys.readouterr().err
 
 
-def test_mix_writes_one_picture_or_a_whole_matrix(trained: Path, tmp_path: Path) -> None:
+def test_mix_writes_one_image_or_a_whole_matrix(trained: Path, tmp_path: Path) -> None:
     paths = [str(tmp_path / name) for name in ("a.png", "b.png")]
     for i, path in enumerate(paths):
         Image.fromarray(np.full((20, 30, 3), 90 * i, dtype=np.uint8)).save(path)
@@ -96,7 +96,7 @@ def test_data_describes_a_folder(tmp_path: Path, capsys) -> None:
         (tmp_path / name).mkdir()
         for i in range(2):
             Image.fromarray(np.full((9, 9, 3), 40 * i, dtype=np.uint8)).save(tmp_path / name / f"{i}.png")
-    (tmp_path / "dog" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "dog" / "broken.png").write_bytes(b"no image")
     sheet = tmp_path / "sheet.png"
     assert main(["data", str(tmp_path), "-o", str(sheet)]) == 0
     printed = capsys.readouterr().out

@@ -1,31 +1,31 @@
 import torch
 
-from chiasm.cross import Codes, disassemble, draw, mix, move, reassemble, swap_halves
+from chiasm.cross import Codes, disassemble, generate, mix, random_shift, reassemble, swap_halves
 from chiasm.networks import CrossModel
 
 
-def pictures(n: int) -> torch.Tensor:
+def images(n: int) -> torch.Tensor:
     return torch.rand(n, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
 def test_mixing_takes_a_from_the_first_and_b_from_the_second(model: CrossModel) -> None:
     model.eval()
-    codes = disassemble(model, pictures(2))
+    codes = disassemble(model, images(2))
     x_a1b2, x_a2b1 = mix(model, codes)
     torch.testing.assert_close(x_a1b2, model.generator(codes.a[:1], codes.b[1:])[0])
     torch.testing.assert_close(x_a2b1, model.generator(codes.a[1:], codes.b[:1])[0])
 
 
-def test_mixing_a_picture_with_itself_is_reconstruction(model: CrossModel) -> None:
+def test_mixing_an_image_with_itself_is_reconstruction(model: CrossModel) -> None:
     model.eval()
-    x = pictures(1)
+    x = images(1)
     codes = disassemble(model, torch.cat([x, x]))
     torch.testing.assert_close(mix(model, codes), model.generator(codes.a, codes.b))
 
 
-def test_exchanging_the_pictures_exchanges_the_results(model: CrossModel) -> None:
+def test_exchanging_the_images_exchanges_the_results(model: CrossModel) -> None:
     model.eval()
-    x = pictures(4)
+    x = images(4)
     one_way = mix(model, disassemble(model, x))
     other_way = mix(model, disassemble(model, swap_halves(x)))
     torch.testing.assert_close(one_way, swap_halves(other_way))
@@ -39,23 +39,23 @@ def test_reassembly_leads_home_when_the_mixes_kept_their_factors(model: CrossMod
     torch.testing.assert_close(reassemble(model, codes_of_mix), model.generator(a, b))
 
 
-def test_drawing_in_slices_changes_neither_pictures_nor_gradients(model: CrossModel) -> None:
+def test_drawing_in_slices_changes_neither_images_nor_gradients(model: CrossModel) -> None:
     model.double()
     a, b = (torch.randn(5, width, dtype=torch.double, requires_grad=True) for width in (5, 7))
     results = []
     for slice_size in (0, 2):
-        drawn = draw(model, Codes(a, b), slice_size)
+        drawn = generate(model, Codes(a, b), slice_size)
         inputs = (a, b, *model.generator.parameters())
         results.append((drawn, *torch.autograd.grad(drawn.square().sum(), inputs)))
     for whole, sliced in zip(*results, strict=True):
         torch.testing.assert_close(whole, sliced)
 
 
-def test_moved_pictures_show_the_same_elsewhere_within_reach() -> None:
+def test_moved_images_show_the_same_elsewhere_within_reach() -> None:
     x = torch.full((32, 3, 16, 16), -1.0)
     x[:, :, 6:10, 6:10] = 1.0
-    moved = move(x, 0.25)
-    assert torch.equal(move(x, 0.0), x)
+    moved = random_shift(x, 0.25)
+    assert torch.equal(random_shift(x, 0.0), x)
     brightness = (moved + 1).mean(dim=1)
     place = torch.arange(16.0)
     for axis in (1, 2):

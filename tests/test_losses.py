@@ -3,20 +3,20 @@ import pytest
 import torch
 
 from chiasm.losses import (
-    apart_loss,
+    classification_loss,
     code_cycle_loss,
     code_decay,
     confusion_loss,
-    contrast_loss,
+    consistency_loss,
+    contrastive_loss,
+    cycle_consistency_loss,
+    difference_weighted_l1,
     discriminator_loss,
-    home_loss,
-    picture_loss,
     r1_penalty,
-    reader_loss,
     realism_loss,
-    spread_loss,
+    reconstruction_loss,
     squared_loss,
-    still_loss,
+    variance_loss,
 )
 
 
@@ -25,23 +25,23 @@ def x() -> torch.Tensor:
     return torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(2)) * 2 - 1
 
 
-def test_home_loss_sums_the_l1_of_both_pictures() -> None:
+def test_home_loss_sums_the_l1_of_both_images() -> None:
     x, y = np.random.default_rng(0).normal(size=(2, 6, 3, 4, 4)).astype(np.float32)
     wanted = np.abs(x[:3] - y[:3]).mean() + np.abs(x[3:] - y[3:]).mean()
-    assert float(home_loss(torch.tensor(x), torch.tensor(y))) == pytest.approx(wanted, rel=1e-5)
+    assert float(cycle_consistency_loss(torch.tensor(x), torch.tensor(y))) == pytest.approx(wanted, rel=1e-5)
 
 
-def test_code_cycle_loss_sums_the_squares_of_both_pictures() -> None:
+def test_code_cycle_loss_sums_the_squares_of_both_images() -> None:
     code, reread = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
     wanted = ((code[:3] - reread[:3]) ** 2).mean() + ((code[3:] - reread[3:]) ** 2).mean()
     assert float(code_cycle_loss(torch.tensor(code), torch.tensor(reread))) == pytest.approx(wanted, rel=1e-5)
 
 
-def test_picture_loss_adds_the_mean_of_the_worst_pixels() -> None:
+def test_image_loss_adds_the_mean_of_the_worst_pixels() -> None:
     x, y = np.random.default_rng(0).normal(size=(2, 2, 3, 4, 4)).astype(np.float32)
     error = np.abs(x - y).mean(axis=1).reshape(2, -1)
     wanted = error.mean() + 0.7 * np.sort(error, axis=1)[:, -4:].mean()
-    assert float(picture_loss(torch.tensor(x), torch.tensor(y), 0.7, 0.25)) == pytest.approx(wanted, rel=1e-5)
+    assert float(reconstruction_loss(torch.tensor(x), torch.tensor(y), 0.7, 0.25)) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_code_decay_is_the_mean_squared_length() -> None:
@@ -57,11 +57,11 @@ def test_confusion_is_the_divergence_from_the_uniform_answer() -> None:
     assert float(confusion_loss(torch.tensor(logits))) == pytest.approx(wanted, rel=1e-4)
 
 
-def test_unlabelled_pictures_do_not_count_for_the_reader() -> None:
+def test_unlabelled_images_do_not_count_for_the_reader() -> None:
     logits = torch.randn(3, 4)
-    alone = reader_loss(logits[:1], torch.tensor([2]))
-    torch.testing.assert_close(reader_loss(logits, torch.tensor([2, -1, -1])), alone)
-    assert float(reader_loss(logits, torch.tensor([-1, -1, -1]))) == 0
+    alone = classification_loss(logits[:1], torch.tensor([2]))
+    torch.testing.assert_close(classification_loss(logits, torch.tensor([2, -1, -1])), alone)
+    assert float(classification_loss(logits, torch.tensor([-1, -1, -1]))) == 0
 
 
 def test_gan_losses_against_numpy() -> None:
@@ -76,7 +76,7 @@ def test_gan_losses_against_numpy() -> None:
 
 
 def test_r1_is_half_the_squared_gradient() -> None:
-    """A linear judge with weights w has the gradient w at every picture."""
+    """A linear discriminator with weights w has the gradient w at every image."""
     w = torch.randn(3, 4, 4)
     x = torch.randn(2, 3, 4, 4, requires_grad=True)
     on_real = (x * w).sum(dim=(1, 2, 3))[:, None, None, None]
@@ -86,8 +86,8 @@ def test_r1_is_half_the_squared_gradient() -> None:
 def test_spread_is_the_shortfall_of_the_standard_deviations() -> None:
     code = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32) * np.array([0.1, 0.5, 1, 2, 4], np.float32)
     wanted = np.maximum(0, 1 - np.sqrt(code.var(axis=0, ddof=1) + 1e-4)).mean()
-    assert float(spread_loss(torch.tensor(code))) == pytest.approx(wanted, rel=1e-4)
-    assert float(spread_loss(torch.tensor(code[:, 4:]))) == 0
+    assert float(variance_loss(torch.tensor(code))) == pytest.approx(wanted, rel=1e-4)
+    assert float(variance_loss(torch.tensor(code[:, 4:]))) == 0
 
 
 def test_squared_loss_is_the_mean_squared_error() -> None:
@@ -95,38 +95,38 @@ def test_squared_loss_is_the_mean_squared_error() -> None:
     assert float(squared_loss(torch.tensor(x), torch.tensor(y))) == pytest.approx(((y - x) ** 2).mean(), rel=1e-4)
 
 
-def test_contrast_loss_weighs_the_pixels_by_what_two_pictures_of_a_class_differ_in() -> None:
+def test_contrast_loss_weighs_the_pixels_by_what_two_images_of_a_class_differ_in() -> None:
     x, y, near = np.random.default_rng(0).normal(size=(3, 2, 3, 4, 4)).astype(np.float32)
     contrast = np.abs(x - near).mean(axis=1)
     weights = contrast / (contrast.mean(axis=(1, 2), keepdims=True) + 0.01)
     wanted = (weights * np.abs(y - x).mean(axis=1)).mean()
     drawn = torch.tensor(y)
-    assert float(contrast_loss(torch.tensor(x), drawn, torch.tensor(near))) == pytest.approx(wanted, rel=1e-4)
-    assert float(contrast_loss(torch.tensor(x), drawn, torch.tensor(x))) == 0
+    assert float(difference_weighted_l1(torch.tensor(x), drawn, torch.tensor(near))) == pytest.approx(wanted, rel=1e-4)
+    assert float(difference_weighted_l1(torch.tensor(x), drawn, torch.tensor(x))) == 0
 
 
 def test_still_loss_is_the_mean_squared_distance() -> None:
     code, still = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
     wanted = ((code - still) ** 2).sum(axis=1).mean()
-    assert float(still_loss(torch.tensor(code), torch.tensor(still))) == pytest.approx(wanted, rel=1e-5)
+    assert float(consistency_loss(torch.tensor(code), torch.tensor(still))) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_apart_loss_is_the_squared_shortfall_of_the_distance() -> None:
     code = torch.zeros(3, 5)
     partner = torch.zeros(3, 5)
     partner[0, 2], partner[1, 4] = 1.0, 7.0
-    assert float(apart_loss(code, partner)) == pytest.approx(((1 - 1 / 4) ** 2 + 0 + 1) / 3, rel=1e-3)
+    assert float(contrastive_loss(code, partner)) == pytest.approx(((1 - 1 / 4) ** 2 + 0 + 1) / 3, rel=1e-3)
 
 
 def test_apart_loss_counts_the_pairs_that_are_known_to_be_unlike() -> None:
     code, other = torch.zeros(3, 5), torch.zeros(3, 5)
     other[1, 0] = 2.0
-    assert float(apart_loss(code, other, torch.tensor([False, True, False]))) == pytest.approx(0.25, rel=1e-3)
-    assert float(apart_loss(code, other, torch.tensor([False, False, False]))) == 0
+    assert float(contrastive_loss(code, other, torch.tensor([False, True, False]))) == pytest.approx(0.25, rel=1e-3)
+    assert float(contrastive_loss(code, other, torch.tensor([False, False, False]))) == 0
 
 
-def test_apart_loss_of_a_picture_with_itself_pulls_nowhere() -> None:
+def test_apart_loss_of_an_image_with_itself_pulls_nowhere() -> None:
     code = torch.randn(4, 5, requires_grad=True)
-    apart_loss(code, code).backward()
+    contrastive_loss(code, code).backward()
     assert code.grad is not None
     assert not code.grad.any()

@@ -3,10 +3,10 @@ import torch
 from torch.nn import functional as F
 
 from chiasm.config import GanConfig, LossConfig
-from chiasm.losses import apart_loss
+from chiasm.losses import contrastive_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator
-from chiasm.objective import DiscriminatorObjective, Objective
+from chiasm.objective import Batch, DiscriminatorObjective, Objective
 
 
 @pytest.fixture
@@ -21,10 +21,10 @@ def assert_moves_only(term: torch.Tensor, moves: list[torch.Tensor], leaves: lis
     assert all(g is None for g in grads[len(moves) :])
 
 
-def test_naive_objective_is_the_report_s_equation_4(model: CrossModel, x: torch.Tensor) -> None:
+def test_naive_objective_is_equation_4_of_the_original(model: CrossModel, x: torch.Tensor) -> None:
     model.eval()
     config = LossConfig.only(weight_rec=1.0, gamma=0.4)
-    terms = Objective(model, config).eval()(x, None, None, 1.0).terms
+    terms = Objective(model, config).eval()(Batch(x), 1.0).terms
     x1, x2 = x.chunk(2)
     a1, b1, a2, b2 = model.encoder_a(x1), model.encoder_b(x1), model.encoder_a(x2), model.encoder_b(x2)
     x_a1b2, x_a2b1 = model.generator(a1, b2), model.generator(a2, b1)
@@ -41,74 +41,82 @@ def test_naive_objective_is_the_report_s_equation_4(model: CrossModel, x: torch.
 def test_no_gradient_is_stopped_in_the_crossing(model: CrossModel, x: torch.Tensor) -> None:
     """The cycle terms alone reach every weight of both encoders and of the generator."""
     config = LossConfig.only(weight_direct=1.0, gamma=1.0)
-    terms = Objective(model, config)(x, None, None, 1.0).terms
+    terms = Objective(model, config)(Batch(x), 1.0).terms
     (terms["cycle_a"] + terms["cycle_b"]).backward()
-    still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-    assert not still
+    without_gradient = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not without_gradient
 
 
 def test_swap_term_reads_a_from_the_partner_alone(model: CrossModel, x: torch.Tensor) -> None:
     model.eval()
     config = LossConfig.only(weight_swap=2.0)
     partner = x.flip(0)
-    terms = Objective(model, config).eval()(x, partner, None, 0.0).terms
-    drawn = model.generator(model.encoder_a(partner), model.encoder_b(x))
-    torch.testing.assert_close(terms, {"swap": 2 * (drawn - x).abs().mean()})
+    terms = Objective(model, config).eval()(Batch(x, partner), 0.0).terms
+    generated = model.generator(model.encoder_a(partner), model.encoder_b(x))
+    torch.testing.assert_close(terms, {"swap": 2 * (generated - x).abs().mean()})
 
 
 def test_terms_of_weight_zero_are_not_computed(model: CrossModel, x: torch.Tensor) -> None:
-    terms = Objective(model, LossConfig.only(weight_direct=1.0))(x, None, None, 0.0).terms
+    terms = Objective(model, LossConfig.only(weight_direct=1.0))(Batch(x), 0.0).terms
     assert set(terms) == {"direct"}
 
 
 def test_noise_is_for_training_only(model: CrossModel, x: torch.Tensor) -> None:
     objective = Objective(model, LossConfig(noise_b=1.0, weight_adversary=0.0))
     model.eval()
-    first, second = (objective.train()(x, x, None, 0.0).terms["swap"] for _ in range(2))
+    first, second = (objective.train()(Batch(x, x), 0.0).terms["swap"] for _ in range(2))
     assert first != second
     objective.eval()
-    assert objective(x, x, None, 0.0).terms["swap"] == objective(x, x, None, 0.0).terms["swap"]
+    assert objective(Batch(x, x), 0.0).terms["swap"] == objective(Batch(x, x), 0.0).terms["swap"]
 
 
-def test_code_b_is_read_from_moved_pictures_in_training_only(model: CrossModel, x: torch.Tensor) -> None:
-    still, moving = (Objective(model, LossConfig.only(weight_direct=1.0, move_b=reach)).eval() for reach in (0.0, 0.25))
-    assert moving(x, None, None, 0.0).terms["direct"] == still(x, None, None, 0.0).terms["direct"]
-    first, second = (moving.train()(x, None, None, 0.0).terms["direct"] for _ in range(2))
+def test_code_b_is_read_from_shifted_images_in_training_only(model: CrossModel, x: torch.Tensor) -> None:
+    unshifted, shifted = (
+        Objective(model, LossConfig.only(weight_direct=1.0, shift_b=reach)).eval() for reach in (0.0, 0.25)
+    )
+    assert shifted(Batch(x), 0.0).terms["direct"] == unshifted(Batch(x), 0.0).terms["direct"]
+    first, second = (shifted.train()(Batch(x), 0.0).terms["direct"] for _ in range(2))
     assert first != second
 
 
-def test_code_b_of_a_picture_that_stands_still_is_tied_to_the_moved_one_and_hidden_from_the_adversary(
+def test_code_b_of_an_unshifted_image_is_tied_to_the_shifted_one_and_hidden_from_the_adversary(
     model: CrossModel, x: torch.Tensor
 ) -> None:
-    losses = LossConfig.only(weight_direct=1.0, weight_adversary=1.0, move_b=0.25, weight_still=2.0)
+    losses = LossConfig.only(weight_direct=1.0, weight_adversary=1.0, shift_b=0.25, weight_consistency=2.0)
     objective, classes = Objective(model, losses, num_classes=3), torch.tensor([0, 1, 2, -1])
     read = []
     objective.adversary.register_forward_hook(lambda _, inputs, __: read.append(inputs[0]))
-    terms = objective(x, None, classes, 0.0).terms
-    moved, still = read[0].chunk(2)
-    assert terms["still"] > 0
-    torch.testing.assert_close(terms["still"], 2.0 * (moved - still).square().sum(dim=1).mean())
-    assert objective.eval()(x, None, classes, 0.0).terms["still"] == 0
+    terms = objective(Batch(x, classes=classes), 0.0).terms
+    shifted, unshifted = read[0].chunk(2)
+    assert terms["consistency"] > 0
+    torch.testing.assert_close(terms["consistency"], 2.0 * (shifted - unshifted).square().sum(dim=1).mean())
+    assert objective.eval()(Batch(x, classes=classes), 0.0).terms["consistency"] == 0
 
 
-def test_codes_a_of_others_that_look_alike_stand_apart(model: CrossModel, x: torch.Tensor) -> None:
+def test_codes_a_are_contrasted_with_those_of_negatives(model: CrossModel, x: torch.Tensor) -> None:
     objective = Objective(model, LossConfig(weight_adversary=0.0))
-    x_near, others = x.flip(0), torch.tensor([False, True, False, True])
-    terms = objective.eval()(x, x, None, 0.0, x_near=x_near, others=others).terms
-    a, a_near = model.encoder_a(x), model.encoder_a(x_near)
-    torch.testing.assert_close(terms["apart_a"], apart_loss(a[1::2], a_near[1::2]))
+    batch = Batch(x, x, x_positive=x[1::2], x_negative=x[::2], is_negative=torch.tensor([True, False]))
+    terms = objective.eval()(batch, 0.0).terms
+    a, a_negative = model.encoder_a(x)[1::2], model.encoder_a(x[::2])
+    torch.testing.assert_close(terms["contrastive_a"], contrastive_loss(a[:1], a_negative[:1]))
     encoder_a, rest = model.encoder_a, [model.encoder_b, model.generator]
     leaves = [p for part in rest for p in part.parameters()]
-    assert_moves_only(terms["apart_a"], list(encoder_a.layers[-1].parameters())[:1], leaves)
-    assert "apart_a" not in objective(x, x, None, 0.0, x_near=x_near).terms
+    assert_moves_only(terms["contrastive_a"], list(encoder_a.layers[-1].parameters())[:1], leaves)
+    assert "contrastive_a" not in objective(batch._replace(is_negative=None), 0.0).terms
+
+
+def test_similar_images_are_positives_at_even_and_negatives_at_odd_places(x: torch.Tensor) -> None:
+    x_similar = Batch(x, x_positive=x[:2], x_negative=x[2:]).x_similar
+    assert torch.equal(x_similar, x[[0, 2, 1, 3]])
+    assert Batch(x).x_similar is None
 
 
 def test_adversary_and_encoder_work_against_each_other(model: CrossModel, x: torch.Tensor) -> None:
-    """The reader's term moves the reader alone, the hiding term the encoder alone."""
+    """The classifier's term changes the classifier alone, the hiding term the encoder alone."""
     objective = Objective(model, LossConfig(weight_adversary=1.0), num_classes=3)
-    terms = objective(x, x, torch.tensor([0, 1, 2, -1]), 0.0).terms
-    reader, encoder = list(objective.adversary.parameters()), list(model.encoder_b.parameters())
-    for name, moves, leaves in (("reader_b", reader, encoder), ("adversary", encoder, reader)):
+    terms = objective(Batch(x, x, classes=torch.tensor([0, 1, 2, -1])), 0.0).terms
+    classifier, encoder = list(objective.adversary.parameters()), list(model.encoder_b.parameters())
+    for name, moves, leaves in (("classifier_b", classifier, encoder), ("adversary", encoder, classifier)):
         assert_moves_only(terms[name], moves, leaves)
 
 
@@ -118,16 +126,16 @@ def test_a_discriminator_step_leaves_the_networks_alone_and_the_other_way_round(
 ) -> None:
     gan = GanConfig(weight=0.5, kind=kind, r1=1.0, widths=(4, 6))
     classes = torch.tensor([0, 1, 2, -1])
-    objective = Objective(model, LossConfig(weight_adversary=0.0), gan)
-    judge = DiscriminatorObjective(gan, num_classes=3)
-    terms, x_mix = objective(x, x, classes, 1.0, judge.discriminator)
+    discriminator = DiscriminatorObjective(gan, num_classes=3)
+    objective = Objective(model, LossConfig(weight_adversary=0.0), gan, discriminator=discriminator.discriminator)
+    terms, x_mix = objective(Batch(x, x, classes=classes), 1.0)
     terms["gan"].backward()
-    assert all(p.grad is None for p in judge.parameters())
+    assert all(p.grad is None for p in discriminator.parameters())
     assert all(p.grad is not None and p.grad.any() for p in model.encoder_b.parameters())
     model.zero_grad(set_to_none=True)
-    sum(judge(x, x_mix, classes).values()).backward()
+    sum(discriminator(x, x_mix, classes).values()).backward()
     assert all(p.grad is None for p in model.parameters())
-    assert all(p.grad is not None for p in judge.parameters())
+    assert all(p.grad is not None for p in discriminator.parameters())
 
 
 def test_gan_weight_waits_for_the_head_start_and_then_grows() -> None:
@@ -136,28 +144,28 @@ def test_gan_weight_waits_for_the_head_start_and_then_grows() -> None:
     assert GanConfig(weight=2.0).weight_at(0.0) == 2.0
 
 
-def test_unlabelled_pictures_are_judged_without_a_class(x: torch.Tensor) -> None:
+def test_discriminator_sees_unlabelled_images_without_a_class(x: torch.Tensor) -> None:
     torch.manual_seed(0)
-    judge = Discriminator((4, 6), num_classes=3)
-    blind, told = judge(x, torch.full((4,), -1)), judge(x, torch.tensor([0, 1, 2, 0]))
-    assert torch.equal(blind, judge(x))
+    discriminator = Discriminator((4, 6), num_classes=3)
+    blind, told = discriminator(x, torch.full((4,), -1)), discriminator(x, torch.tensor([0, 1, 2, 0]))
+    assert torch.equal(blind, discriminator(x))
     assert not torch.allclose(blind, told)
 
 
-def test_reader_learns_from_real_pictures_and_moves_the_networks_by_mixed_ones(
+def test_classifier_learns_from_real_images_and_changes_the_networks_by_mixed_ones(
     model: CrossModel, x: torch.Tensor
 ) -> None:
-    objective = Objective(model, LossConfig(weight_adversary=0.0, weight_reader=1.0), num_classes=3)
-    terms = objective(x, x, torch.tensor([0, 1, 2, -1]), 1.0).terms
-    reader, generator = list(objective.reader.parameters()), list(model.generator.parameters())
-    for name, moves, leaves in (("reader_x", reader, generator), ("reader_mix", generator, reader)):
+    objective = Objective(model, LossConfig(weight_adversary=0.0, weight_classifier=1.0), num_classes=3)
+    terms = objective(Batch(x, x, classes=torch.tensor([0, 1, 2, -1])), 1.0).terms
+    classifier, generator = list(objective.classifier.parameters()), list(model.generator.parameters())
+    for name, moves, leaves in (("classifier_x", classifier, generator), ("classifier_mix", generator, classifier)):
         assert_moves_only(terms[name], moves, leaves)
 
 
-def test_disturbing_the_mix_changes_only_what_is_read_from_it(model: CrossModel, x: torch.Tensor) -> None:
+def test_noise_on_the_mix_changes_only_what_is_read_from_it(model: CrossModel, x: torch.Tensor) -> None:
     quiet, noisy = (
         LossConfig(weight_rec=1.0, weight_adversary=0.0, noise_b=0.0, noise_mix=sigma) for sigma in (0.0, 0.5)
     )
-    one, other = (Objective(model, config)(x, x, None, 1.0).terms for config in (quiet, noisy))
+    one, other = (Objective(model, config)(Batch(x, x), 1.0).terms for config in (quiet, noisy))
     assert one["swap"] == other["swap"]
     assert one["rec"] != other["rec"]

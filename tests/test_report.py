@@ -10,16 +10,16 @@ from PIL import Image
 
 from chiasm.cli import main
 from chiasm.config import Config
-from chiasm.plots import REPORT_COLOURS
+from chiasm.plots import ORIGINAL_COLOURS
 from chiasm.presets import from_preset, tiny
 from chiasm.report import make_report
 from chiasm.report.compare import Estimate, compare
-from chiasm.report.figures import colours, strip_picture
+from chiasm.report.figures import colours, strip_image
 from chiasm.report.pairs import Strip, find_best
 from chiasm.report.read import Run, read_material
+from chiasm.runs import RunFolder
 from chiasm.sweep.space import Space
 from chiasm.sweep.sweep import sweep
-from chiasm.training.run import RunFolder
 from tests.training.test_fit import SHRUNK_REPORT
 
 GAMMAS = (0.01, 0.4, 1.0, 1.5, 2.0)
@@ -40,9 +40,9 @@ def run_of(gamma: float, seed: int, swap: float | None, state: str = "complete",
 
 
 def strip_of(home: float, swap: float, copied: float) -> Strip:
-    pictures = np.zeros((4, 3, 16, 16), dtype=np.uint8)
+    images = np.zeros((4, 3, 16, 16), dtype=np.uint8)
     pair = [np.array([1.0, value]) for value in (home, swap, copied)]
-    return Strip(pictures, pictures, pictures, *pair)
+    return Strip(images, images, images, *pair)
 
 
 def test_the_page_holds_every_run_the_winner_and_nothing_from_the_network(swept: Path, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_what_a_run_is_missing_is_said(trained: Path, tmp_path: Path, config: Co
         shutil.rmtree(tmp_path / "begun" / path)
     text = make_report(sorted(p for p in tmp_path.iterdir() if p.is_dir()), tmp_path / "page.html")[0].read_text()
     assert "no model was saved" in text
-    assert "as last drawn in training" in text
+    assert "as last generated in training" in text
     assert "no validation was noted" in text
 
 
@@ -126,15 +126,15 @@ def test_settings_ascend_and_the_lowest_mean_over_seeds_wins() -> None:
 
 
 def test_a_winner_that_copies_is_told_so() -> None:
-    result = compare([run_of(0.4, 0, 0.3, **{"swap/copy_x1": 0.2, "swap/copy_x2": 0.5, "cheat/copy_x1": 0.9})])
+    result = compare([run_of(0.4, 0, 0.3, **{"swap/copy_x1": 0.2, "swap/copy_x2": 0.5, "shortcut/copy_x1": 0.9})])
     assert "no better than copying x1, which reaches 0.2000" in result.verdict
     assert "90% of its mixes are copies of x1" in result.verdict
     assert "x2" not in result.verdict
 
 
 def test_without_truth_copies_lose() -> None:
-    honest = run_of(0.4, 0, None, **{"cheat/copy_x1": 0.0})
-    copying = run_of(1.0, 0, None, **{"swap/reconstruction": 0.01, "cheat/copy_x1": 1.0})
+    honest = run_of(0.4, 0, None, **{"shortcut/copy_x1": 0.0})
+    copying = run_of(1.0, 0, None, **{"swap/reconstruction": 0.01, "shortcut/copy_x1": 1.0})
     result = compare([honest, copying, run_of(2.0, 0, None, **{"swap/reconstruction": 0.2})])
     assert not result.truth
     assert result.winner.runs == [honest]
@@ -159,15 +159,15 @@ def test_the_best_pair_is_of_the_smallest_sum() -> None:
 
 
 def test_the_frame_is_red_and_around_its_own_pair_only() -> None:
-    sheet = np.asarray(strip_picture(strip_of(0, 0, 0), 1)).astype(int)
+    sheet = np.asarray(strip_image(strip_of(0, 0, 0), 1)).astype(int)
     red = np.argwhere((sheet == (255, 0, 0)).all(axis=-1))
     assert len(red)
     assert red[:, 1].min() > sheet.shape[1] / 2 - 8
-    assert not (np.asarray(strip_picture(strip_of(0, 0, 0), None)) == (255, 0, 0)).all(axis=-1).any()
+    assert not (np.asarray(strip_image(strip_of(0, 0, 0), None)) == (255, 0, 0)).all(axis=-1).any()
 
 
 def test_colours_are_the_report_s_and_more_where_it_has_none() -> None:
-    assert len(set(colours(5))) == len(REPORT_COLOURS) == 5
+    assert len(set(colours(5))) == len(ORIGINAL_COLOURS) == 5
     assert colours(3) == colours(5)[:3]
     assert len(set(colours(11))) == 11
 
@@ -186,7 +186,7 @@ def test_report_sweep_over_the_printed_gammas_on_celeba_s_layout(tmp_path: Path)
     few = ["--steps", "2", "--train.batch_size", "4", "--train.num_val_pairs", "2", "--train.compile", "off"]
     gammas = ["--loss.gamma", *map(str, GAMMAS)]
     runs = ["--runs", str(tmp_path / "runs"), "--name", "gamma"]
-    assert main(["sweep", str(data), "--preset", "report", *gammas, *shrunk, *few, *runs]) == 0
+    assert main(["sweep", str(data), "--preset", "original", *gammas, *shrunk, *few, *runs]) == 0
     assert main(["report", str(tmp_path / "runs" / "gamma"), "-o", str(tmp_path / "page.html")]) == 0
     text = (tmp_path / "page.html").read_text()
     for gamma, colour in zip(GAMMAS, colours(5), strict=True):

@@ -11,12 +11,12 @@ import pytest
 import chiasm.sweep.sweep as sweep_module
 from chiasm.cli import main
 from chiasm.config import Config, ConfigError
+from chiasm.evaluation.criterion import score
 from chiasm.presets import tiny
-from chiasm.sweep.criterion import score
-from chiasm.sweep.describe import command
+from chiasm.runs import RunFolder
+from chiasm.sweep.manifest import command
 from chiasm.sweep.space import Range, Space, lookup
 from chiasm.sweep.sweep import sweep
-from chiasm.training.run import RunFolder
 
 SHORT = ["--preset", "tiny", "--steps", "1"]
 
@@ -127,7 +127,7 @@ def test_a_trial_that_kills_every_worker_is_given_up(tmp_path: Path, monkeypatch
 
     train = sweep_module._train
     monkeypatch.setattr(sweep_module, "_train", die)
-    monkeypatch.setattr(sweep_module.Claims, "put_back", lambda claims, claim: claim.lock.release())
+    monkeypatch.setattr(sweep_module.TrialQueue, "put_back", lambda queue, claim: claim.lock.release())
     for _ in range(3):
         with pytest.raises(Killed):
             sweep(space, preset="tiny", runs=tmp_path)
@@ -237,8 +237,8 @@ def test_values_take_the_types_of_their_keys() -> None:
 
 
 def test_without_truth_a_copy_is_worse_than_an_honest_blur() -> None:
-    copy = {"swap/reconstruction": 0.05, "cheat/copy_x1": 0.9, "cheat/copy_x2": 0.0}
-    honest = {"swap/reconstruction": 0.2, "cheat/copy_x1": 0.05, "cheat/copy_x2": 0.0}
+    copy = {"swap/reconstruction": 0.05, "shortcut/copy_x1": 0.9, "shortcut/copy_x2": 0.0}
+    honest = {"swap/reconstruction": 0.2, "shortcut/copy_x1": 0.05, "shortcut/copy_x2": 0.0}
     assert score(honest, truth=False) < score(copy, truth=False)
     assert score({**copy, "swap/swap": 0.4}, truth=True) == 0.4
     assert score({}, truth=True) is None

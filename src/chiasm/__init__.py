@@ -19,13 +19,13 @@ __all__ = ["fit", "load"]
 
 
 def fit(data: str | Path = "avatars", *, preset: str = "compact", **options: Any) -> FitResult:
-    """Train a model on a collection of pictures.
+    """Train a model on a collection of images.
 
     Args:
-        data: 'avatars', a folder of pictures, or any other source of `chiasm fit`.
+        data: 'avatars', a folder of images, or any other source of `chiasm fit`.
         preset: the settings to start from; see chiasm.presets.
         options: sections of the configuration as dictionaries (`train={"steps": 1000}`), and the arguments
-            `name`, `runs`, `resume` and `progress` of chiasm.training.fit.
+            `name`, `runs`, `resume` and `progress_bar` of chiasm.training.fit.
 
     Raises:
         ValueError: for a setting or a collection that cannot be used, with the remedy.

@@ -41,24 +41,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser(argv: Sequence[str]) -> ArgumentParser:
-    parser = ArgumentParser(prog="chiasm", description="Split pictures into what they show and how; mix the two.")
+    parser = ArgumentParser(prog="chiasm", description="Split images into what they show and how; mix the two.")
     commands = parser.add_subcommands(dest="command")
-    commands.add_subcommand("fit", _fit_parser(argv), help="train a model on pictures")
-    commands.add_subcommand("mix", _mix_parser(), help="put the A of one picture together with the B of another")
-    commands.add_subcommand("evaluate", _evaluate_parser(), help="how well a model swaps, and whether it cheats")
+    commands.add_subcommand("fit", _fit_parser(argv), help="train a model on images")
+    commands.add_subcommand("mix", _mix_parser(), help="put the A of one image together with the B of another")
+    commands.add_subcommand("evaluate", _evaluate_parser(), help="how well a model swaps, and whether it shortcuts")
     commands.add_subcommand("sweep", _sweep_parser(argv), help="train over lists or ranges of any settings")
     commands.add_subcommand("report", _report_parser(), help="runs and sweeps as one page")
     commands.add_subcommand("info", _info_parser(), help="what a trained model is")
-    commands.add_subcommand("data", _data_parser(), help="what a collection of pictures holds")
+    commands.add_subcommand("data", _data_parser(), help="what a collection of images holds")
     return parser
 
 
 def _fit_parser(argv: Sequence[str]) -> ArgumentParser:
     parser = ArgumentParser(
         usage="chiasm fit [DATA] [options]",
-        description="Train a model on pictures; prints the paths of its figures.",
+        description="Train a model on images; prints the paths of its figures.",
     )
-    parser.add_argument("source", nargs="?", metavar="DATA", help="as --data.source: a folder of pictures, ...")
+    parser.add_argument("source", nargs="?", metavar="DATA", help="as --data.source: a folder of images, ...")
     parser.add_argument("--preset", default="compact", choices=list(PRESETS), help="the settings to start from")
     parser.add_argument("--config", action="config", help="a YAML file of settings, such as a run's config.yaml")
     parser.add_argument("--name", type=str | None, default=None, help="name of the run")
@@ -95,7 +95,7 @@ def _start(argv: Sequence[str]) -> Config:
     first.add_argument("--resume")
     chosen, _ = first.parse_known_args(argv)
     if chosen.resume is not None:
-        from chiasm.training.run import RunFolder
+        from chiasm.runs import RunFolder
 
         return RunFolder.open(Path(chosen.resume))[1]
     if chosen.preset not in PRESETS:
@@ -126,42 +126,42 @@ def _config(options: Namespace) -> Config:
 
 
 def _mix_parser() -> ArgumentParser:
-    parser = ArgumentParser(description="Put the A of one picture together with the B of another.")
+    parser = ArgumentParser(description="Put the A of one image together with the B of another.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
     parser.add_argument(
-        "pictures", type=Path, nargs="*", metavar="A.jpg B.jpg", help="B from the last, A from the others"
+        "images", type=Path, nargs="*", metavar="A.jpg B.jpg", help="B from the last, A from the others"
     )
-    parser.add_argument("--a", type=Path, nargs="+", default=[], help="pictures for the rows of a whole matrix")
-    parser.add_argument("--b", type=Path, nargs="+", default=[], help="pictures for its columns")
-    parser.add_argument("-o", "--output", type=Path, default=Path("mix.png"), help="the picture to write")
+    parser.add_argument("--a", type=Path, nargs="+", default=[], help="images for the rows of a whole matrix")
+    parser.add_argument("--b", type=Path, nargs="+", default=[], help="images for its columns")
+    parser.add_argument("-o", "--output", type=Path, default=Path("mix.png"), help="the image to write")
     return parser
 
 
 def _mix(options: Namespace) -> None:
-    pictures = options.pictures
-    if (len(pictures) < 2) == (not options.a or not options.b):
-        raise ConfigError("mix: give two pictures (A.jpg B.jpg), or --a A1.jpg A2.jpg ... --b B1.jpg B2.jpg ...")
+    images = options.images
+    if (len(images) < 2) == (not options.a or not options.b):
+        raise ConfigError("mix: give two images (A.jpg B.jpg), or --a A1.jpg A2.jpg ... --b B1.jpg B2.jpg ...")
     from chiasm.mixing import Mixer
 
     mixer = Mixer.load(options.model)
-    mixed = mixer.mix(pictures[:-1], pictures[-1]) if pictures else mixer.sheet(options.a, options.b)
+    mixed = mixer.mix(images[:-1], images[-1]) if images else mixer.sheet(options.a, options.b)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     mixed.save(options.output)
     print(options.output)
 
 
 def _evaluate_parser() -> ArgumentParser:
-    parser = ArgumentParser(description="Measure how well a model swaps, what its codes leak, whether it cheats.")
+    parser = ArgumentParser(description="Measure how well a model swaps, what its codes leak, whether it shortcuts.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
     parser.add_argument(
         "source",
         nargs="?",
         metavar="DATA",
-        help="as for fit, instead of the run's pictures; which of these a model has seen is known for its own run only",
+        help="as for fit, instead of the run's images; which of these a model has seen is known for its own run only",
     )
     parser.add_argument("--part", choices=["test", "val"], default="test", help="val to choose, test to report")
     parser.add_argument("--num", type=int, default=1000, help="number of mixes")
-    parser.add_argument("--seed", type=int, default=0, help="of all draws, probes and classifiers")
+    parser.add_argument("--seed", type=int, default=0, help="of all sampling, probes and classifiers")
     parser.add_argument("-o", "--output", type=Path | None, default=None, help="instead of MODEL/results.json")
     return parser
 
@@ -173,13 +173,13 @@ def _evaluate(options: Namespace) -> None:
     from chiasm.data import load_split, make_split, open_data
     from chiasm.evaluation.evaluate import evaluate, save_results
     from chiasm.evaluation.table import table
-    from chiasm.training.run import RunFolder
+    from chiasm.runs import RunFolder
 
     model = load_model(options.model)
     folder = next((p for p in (options.model, options.model.parent) if (p / "config.yaml").is_file()), None)
     run, config = RunFolder.open(folder) if folder is not None else (None, Config())
     if run is None and options.source is None:
-        raise ConfigError(f"{options.model} lies in no run, so that its pictures are not known; give DATA too.")
+        raise ConfigError(f"{options.model} lies in no run, so that its images are not known; give DATA too.")
     data = config.data if options.source is None else dataclasses.replace(config.data, source=options.source)
     images = open_data(data, model.config.side_px)
     split = load_split(run.split, images) if run is not None and data == config.data else make_split(images, data)
@@ -202,7 +202,7 @@ def _sweep_parser(argv: Sequence[str]) -> ArgumentParser:
     parser.add_argument("--preset", default="compact", help="the settings to start from, as for fit")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="every point is trained once for each")
     parser.add_argument("--method", choices=["grid", "random", "tpe"], default="grid", help="how points are chosen")
-    parser.add_argument("--trials", type=int, default=20, help="how many points random and tpe draw")
+    parser.add_argument("--trials", type=int, default=20, help="how many points random and tpe sample")
     parser.add_argument("--name", type=str | None, default=None, help="of the sweep; by default made of its keys")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs and sweeps")
     parser.add_argument("--storage", type=str | None, default=None, help="path or database URL of the optuna study")
@@ -238,7 +238,7 @@ def _sweep(options: Namespace) -> None:
         runs=options.runs,
         storage=options.storage,
         resume=options.resume,
-        progress=sys.stderr.isatty(),
+        progress_bar=sys.stderr.isatty(),
     )
     print_summary(result)
 
@@ -270,7 +270,7 @@ def _info(options: Namespace) -> None:
 
 
 def _data_parser() -> ArgumentParser:
-    parser = ArgumentParser(description="What a collection of pictures holds, and what of it cannot be used.")
+    parser = ArgumentParser(description="What a collection of images holds, and what of it cannot be used.")
     parser.add_argument("source", nargs="?", default="avatars", metavar="DATA", help="as for fit")
     parser.add_argument("--side-px", type=int, default=64, help="height and width to look at")
     parser.add_argument("-o", "--output", type=Path, default=Path("contact_sheet.png"), help="the contact sheet")

@@ -24,16 +24,16 @@ def _require(condition: bool, key: str, got: object, wanted: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class AvatarsConfig:
-    """The embedded default data: people drawn offline, whose every recombination is known."""
+    """The embedded default data: people rendered offline, whose every recombination is known."""
 
     num_people: int = 240
     """Number of people (classes); each is a seed that fixes hair, skin, clothes and glasses."""
     num_expressions: int = 12
     """Number of facial expressions, 2 to 12."""
     tilts_deg: tuple[int, ...] = (-20, 0, 20)
-    """Angles of the picture in degrees, clockwise."""
+    """Angles of the image in degrees, clockwise."""
     mirror: bool = True
-    """Whether everybody is drawn facing either side."""
+    """Whether everybody is shown facing either side."""
 
     def __post_init__(self) -> None:
         _require(self.num_people >= 2, "data.avatars.num_people", self.num_people, "give at least 2")
@@ -53,26 +53,26 @@ class AvatarsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Where the pictures come from and how they are split."""
+    """Where the images come from and how they are split."""
 
     source: str = "avatars"
     """'avatars', a folder of images, a CelebA folder, an .npz file, or 'hf:NAME' for a Hugging Face data set."""
     fit: Literal["crop", "pad"] = "crop"
-    """How a picture becomes square: 'crop' its centre, or 'pad' it with its own edge."""
+    """How an image becomes square: 'crop' its centre, or 'pad' it with its own edge."""
     held_out: float = 0.2
-    """Fraction of the pictures (combinations) kept from training: half for validation, half for the test."""
+    """Fraction of the images (combinations) kept from training: half for validation, half for the test."""
     held_out_classes: float = 0.1
     """Fraction of the classes kept from training altogether, likewise; none when there are fewer than 10."""
     split_seed: int = 0
     """Seed of the split, apart from the training seed so that runs stay comparable."""
     supervision: Literal["class", "partial", "pairs", "none"] = "class"
-    """Labels that training sees: all, of some pictures, that some pairs share their class, or none."""
+    """Labels that training sees: all, of some images, that some pairs share their class, or none."""
     labelled: float = 0.1
-    """Fraction of the pictures that 'partial' or 'pairs' shows labels of."""
+    """Fraction of the images that 'partial' or 'pairs' shows labels of."""
     avatars: AvatarsConfig = field(default_factory=AvatarsConfig)
 
     def __post_init__(self) -> None:
-        _require(bool(self.source), "data.source", self.source, "give 'avatars' or the path of your pictures")
+        _require(bool(self.source), "data.source", self.source, "give 'avatars' or the path of your images")
         _require(0 < self.held_out <= 0.5, "data.held_out", self.held_out, "give a fraction in (0, 0.5]")
         _require(
             0 <= self.held_out_classes <= 0.5,
@@ -88,7 +88,7 @@ class ModelConfig:
     """The networks: two encoders, one AdaIN generator."""
 
     side_px: int = 64
-    """Height and width of the pictures."""
+    """Height and width of the images."""
     code_a: int = 128
     """Width of code A: what it is."""
     code_b: int = 32
@@ -100,7 +100,7 @@ class ModelConfig:
     encoder_b: Literal["spatial", "pooled"] = "spatial"
     """Likewise encoder B."""
     code_block: bool = False
-    """Whether the codes end in BatchNorm and LeakyReLU as in the report, instead of a plain linear map."""
+    """Whether the codes end in BatchNorm and LeakyReLU as in the original, instead of a plain linear map."""
     dense_widths: tuple[int, ...] = (256,)
     """Hidden widths of the dense layers between code B and the generator's first feature map."""
     modulate_dense: bool = True
@@ -112,7 +112,7 @@ class ModelConfig:
     rgb_kernel: int = 3
     """Kernel size of the last convolution, odd."""
     output: Literal["tanh", "sigmoid"] = "tanh"
-    """Last activation: 'tanh' covers the inputs' range [-1, 1]; 'sigmoid' is the report's range mismatch."""
+    """Last activation: 'tanh' covers the inputs' range [-1, 1]; 'sigmoid' is the original's range mismatch."""
 
     def __post_init__(self) -> None:
         for key in ("side_px", "code_a", "code_b"):
@@ -134,12 +134,21 @@ class ModelConfig:
         )
 
 
+Need = Literal["classes", "partners", "similar"]
+"""What a term of the loss may need beside the images: labels, partners of the same class, positives and negatives."""
+
+
+def _weight(default: float, *needs: Need) -> Any:
+    """The weight of a term that needs these data."""
+    return field(default=default, metadata={"needs": needs})
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """The weight of every term; 0 switches a term off and saves its work."""
 
     weight_rec: float = 0.0
-    """Coming home after crossing twice (eq. 1). Needs 2.5 x the work of a step."""
+    """Cycle consistency: crossing twice returns the originals (eq. 1). Needs 2.5 x the work of a step."""
     gamma: float = 0.0
     """Weight of both cycle losses on the codes (eq. 4)."""
     gamma_a: float | None = None
@@ -149,37 +158,37 @@ class LossConfig:
     cross_start: float = 0.0
     """Fraction of the training after which the crossing terms begin."""
     noise_mix: float = 0.0
-    """Standard deviation of noise on the mixed pictures before they are read again, against hidden signals."""
-    weight_swap: float = 1.0
-    """Same-class swap: the code A of another picture of the class must reconstruct this one. Needs classes."""
+    """Standard deviation of noise on the mixed images before they are read again, against hidden signals."""
+    weight_swap: float = _weight(1.0, "classes", "partners")
+    """Same-class swap: the code A of another image of the class must reconstruct this one. Needs classes."""
     weight_direct: float = 0.0
     """Direct reconstruction G(a1, b1)."""
-    weight_worst: float = 0.0
-    """Weight of the mean over the worst pixels of a picture, inside the swap and direct terms."""
-    worst_fraction: float = 0.05
-    """The fraction of a picture's pixels that counts as worst."""
+    weight_topk: float = 0.0
+    """Weight of the mean over the k worst pixels of an image, inside the swap and direct terms."""
+    topk_fraction: float = 0.05
+    """The fraction of an image's pixels that counts as worst."""
     weight_squared: float = 2.0
     """Weight of the mean squared error, inside the swap and direct terms."""
-    weight_contrast: float = 1.0
-    """Weight of the error where a picture differs from one that is much like it, likewise."""
+    weight_difference: float = _weight(1.0, "similar")
+    """Weight of the error where an image differs from a similar one, likewise."""
     noise_b: float = 1.0
     """Standard deviation of the noise that is added to code B in training."""
-    move_b: float = 0.0
-    """Largest shift of the pictures that code B is read from in training, as a fraction of the side: for pictures in
+    shift_b: float = 0.0
+    """Largest shift of the images that code B is read from in training, as a fraction of the side: for images in
     which things stand a little elsewhere every time, which no mix can know."""
-    weight_still: float = 0.0
-    """With move_b: weight of the squared distance between codes B of a picture moved and as it is, which the adversary
-    then reads, too: else only moved ones are kept from telling the class."""
+    weight_consistency: float = 0.0
+    """With shift_b: weight of the squared distance between codes B of an image shifted and as it is. The adversary
+    then reads both; otherwise only shifted ones are kept from telling the class."""
     decay_b: float = 1e-3
     """Weight of the squared code B."""
-    weight_apart: float = 1.0
-    """Weight of the hinges that keep codes B of two pictures of a class apart, and codes A of two that look alike but
-    are of different classes (found where weight_contrast has its weight). Needs classes."""
-    weight_adversary: float = 0.1
+    weight_contrastive: float = _weight(1.0, "classes", "partners")
+    """Weight of the hinges that push apart codes B of two images of a class, and codes A of two similar ones of
+    different classes (which are looked for where weight_difference has its weight). Needs classes."""
+    weight_adversary: float = _weight(0.1, "classes")
     """Weight of hiding the class in code B from an adversary that learns to read it. Needs classes."""
-    weight_reader: float = 0.0
-    """Weight of a class reader, taught on real pictures, reading x1's class from the mix x_a1b2. Needs classes."""
-    weight_spread: float = 0.0
+    weight_classifier: float = _weight(0.0, "classes")
+    """Weight of a classifier, taught on real images, that must read x1's class from the mix x_a1b2. Needs classes."""
+    weight_variance: float = 0.0
     """Weight of the hinge that keeps both codes from being constant."""
 
     def __post_init__(self) -> None:
@@ -187,12 +196,12 @@ class LossConfig:
             value = getattr(self, f.name)
             _require(value is None or value >= 0, f"loss.{f.name}", value, "give a number >= 0")
         _require(
-            0 < self.worst_fraction <= 1,
-            "loss.worst_fraction",
-            self.worst_fraction,
+            0 < self.topk_fraction <= 1,
+            "loss.topk_fraction",
+            self.topk_fraction,
             "give a fraction in (0, 1]",
         )
-        _require(self.move_b <= 0.5, "loss.move_b", self.move_b, "give a fraction of the side, at most 0.5")
+        _require(self.shift_b <= 0.5, "loss.shift_b", self.shift_b, "give a fraction of the side, at most 0.5")
         late = 0 < self.cross_start < 1 and max(self.weight_swap, self.weight_direct) > 0
         remedy = "give 0, or a fraction below 1 where loss.weight_swap or loss.weight_direct trains until then"
         _require(self.cross_start == 0 or late, "loss.cross_start", self.cross_start, remedy)
@@ -200,7 +209,7 @@ class LossConfig:
             max(self.weight_rec, self.weight_swap, self.weight_direct) > 0,
             "loss.weight_rec, loss.weight_swap, loss.weight_direct",
             (self.weight_rec, self.weight_swap, self.weight_direct),
-            "no term compares pictures; give at least one of them a weight",
+            "no term compares images; give at least one of them a weight",
         )
 
     @classmethod
@@ -208,6 +217,11 @@ class LossConfig:
         """The settings given, and all other terms, the noise and the decay switched off."""
         off = [f.name for f in dataclasses.fields(cls) if f.name.startswith(("weight_", "noise_", "decay_"))]
         return cls(**dict.fromkeys(off, 0.0) | given)
+
+    def keys_that_need(self, data: Need) -> list[str]:
+        """The terms in use that need these data, by the names of their weights."""
+        used = (f for f in dataclasses.fields(self) if (getattr(self, f.name) or 0) > 0)
+        return [f.name for f in used if data in f.metadata.get("needs", ())]
 
     @property
     def cycle_a(self) -> float:
@@ -221,13 +235,13 @@ class LossConfig:
 
     @property
     def crosses(self) -> bool:
-        """Whether any term needs the pictures mixed and taken apart again."""
+        """Whether any term needs the images mixed and taken apart again."""
         return max(self.weight_rec, self.cycle_a, self.cycle_b) > 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class GanConfig:
-    """The GAN loss on mixed pictures; a weight of 0 switches it off."""
+    """The GAN loss on mixed images; a weight of 0 switches it off."""
 
     weight: float = 0.0
     """Weight of the generator's term."""
@@ -238,9 +252,9 @@ class GanConfig:
     ramp: float = 0.0
     """Fraction of the training over which the weight then grows from nothing."""
     r1: float = 0.0
-    """Weight of the gradient penalty on real pictures."""
+    """Weight of the gradient penalty on real images."""
     conditional: bool = True
-    """Whether the discriminator is told the class that a picture shall show, where classes are known."""
+    """Whether the discriminator is told the class that an image shall show, where classes are known."""
     widths: tuple[int, ...] = (32, 64, 128)
     """Channels of the discriminator's stride-2 convolutions."""
     lr: float = 2e-4
@@ -254,11 +268,11 @@ class GanConfig:
         _require(len(self.widths) > 0 and min(self.widths) >= 1, "gan.widths", self.widths, "give positive numbers")
         _require(self.lr > 0, "gan.lr", self.lr, "give a positive number")
 
-    def weight_at(self, used: float) -> float:
+    def weight_at(self, progress: float) -> float:
         """The weight when a fraction of the training is over: 0 in the head start, then constant or a ramp."""
-        if used < self.head_start:
+        if progress < self.head_start:
             return 0.0
-        return self.weight * (min(1.0, (used - self.head_start) / self.ramp) if self.ramp > 0 else 1.0)
+        return self.weight * (min(1.0, (progress - self.head_start) / self.ramp) if self.ramp > 0 else 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,9 +280,9 @@ class TrainConfig:
     """The loop: budgets, optimiser, hardware, logging."""
 
     batch_size: int = 16
-    """Pictures in a step on each device; even, since pairs are two halves of the batch."""
+    """Images in a step on each device; even, since pairs are two halves of the batch."""
     epochs: float | None = None
-    """Budget in passes over the training pictures."""
+    """Budget in passes over the training images."""
     steps: int | None = None
     """Budget in optimiser steps."""
     max_minutes: float | None = None
@@ -278,7 +292,7 @@ class TrainConfig:
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's decay rates of the first and second moments."""
     cosine: bool = True
-    """Whether the step size follows a cosine; else it is constant."""
+    """Whether the step size follows a cosine; otherwise it is constant."""
     seed: int = 0
     """Seed of the weights, the batches and the noise."""
     validate_every: int = 500
@@ -286,11 +300,11 @@ class TrainConfig:
     num_val_pairs: int = 64
     """Pairs measured at each validation."""
     slice_size: int = 0
-    """Draw so many pictures at a time and once more in the backward pass: far less memory, a third more work."""
+    """Generate so many images at a time, and once more in the backward pass: far less memory, a third more work."""
     compile: Literal["auto", "on", "off"] = "auto"
     """torch.compile: 'auto' uses it where the run is long enough to pay for it."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    """'auto' is bf16-mixed on GPUs that have it, else float32."""
+    """'auto' is bf16-mixed on GPUs that have it, otherwise float32."""
     devices: int = 1
     """Number of devices on this machine."""
     accelerator: str = "auto"

@@ -1,6 +1,6 @@
 """Disassembly, mixing, reassembly: the method in a few pure functions.
 
-Symbols follow docs/notation.md: digit = picture, letter = factor, A before B.
+Symbols follow docs/notation.md: digit = image, letter = factor, A before B.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class Codes(NamedTuple):
 
 
 def disassemble(model: CrossModel, x: Images) -> Codes:
-    """Take pictures in [-1, 1] apart into code A and code B."""
+    """Take images in [-1, 1] apart into code A and code B."""
     return Codes(model.encoder_a(x), model.encoder_b(x))
 
 
@@ -35,13 +35,13 @@ def swap_halves(codes: Tensor) -> Tensor:
     return torch.cat(codes.chunk(2)[::-1])
 
 
-def draw(model: CrossModel, codes: Codes, slice_size: int = 0) -> Images:
-    """Draw pictures from codes, G(a, b).
+def generate(model: CrossModel, codes: Codes, slice_size: int = 0) -> Images:
+    """Generate images from codes, G(a, b).
 
     Args:
         model: the networks.
-        codes: of the pictures to draw.
-        slice_size: how many pictures to draw at a time, keeping only their codes and drawing them once more in
+        codes: of the images to generate.
+        slice_size: how many images to generate at a time, keeping only their codes and generating them once more in
             the backward pass: memory no longer grows with the batch, for a third more work. 0 keeps all.
     """
     if slice_size == 0 or not torch.is_grad_enabled():
@@ -51,25 +51,26 @@ def draw(model: CrossModel, codes: Codes, slice_size: int = 0) -> Images:
 
 
 def mix(model: CrossModel, codes: Codes, slice_size: int = 0) -> Images:
-    """Draw each picture's A with its partner's B: [x_a1b2; x_a2b1] from the codes of [x1; x2]."""
-    return draw(model, Codes(codes.a, swap_halves(codes.b)), slice_size)
+    """Generate each image's A with its partner's B: [x_a1b2; x_a2b1] from the codes of [x1; x2]."""
+    return generate(model, Codes(codes.a, swap_halves(codes.b)), slice_size)
 
 
-def disturb(x_mix: Images, sigma: float) -> Images:
-    """Mixed pictures with noise of a standard deviation sigma, so that no faint signal in them can be read again.
+def add_noise(values: Tensor, sigma: float) -> Tensor:
+    """Values with Gaussian noise of the standard deviation sigma.
 
-    Source: against the steganography of Chu et al. 2017; spec/cross-training.md, section 6.
+    On mixed images, so that no faint signal in them can be read again (against the steganography of Chu et al. 2017);
+    on codes B, so that they can carry little (Gabbay & Hoshen 2020). Source: docs/method.md, section 6.
     """
-    return x_mix + sigma * torch.randn_like(x_mix) if sigma > 0 else x_mix
+    return values + sigma * torch.randn_like(values) if sigma > 0 else values
 
 
-def move(x: Images, reach: float) -> Images:
-    """Pictures that are each moved by a random distance of their own, the edge repeated where they leave the frame.
+def random_shift(x: Images, reach: float) -> Images:
+    """Images that are each shifted by a random distance of their own, the edge repeated where they leave the frame.
 
-    A code that is read from them in place of the pictures to be drawn cannot tell where exactly things stand.
+    A code that is read from them in place of the images to be generated cannot tell where exactly things stand.
 
     Args:
-        x: the pictures.
+        x: the images.
         reach: the largest distance, as a fraction of the side, both across and down.
     """
     if reach == 0:
@@ -81,8 +82,8 @@ def move(x: Images, reach: float) -> Images:
 
 
 def reassemble(model: CrossModel, codes_of_mix: Codes, slice_size: int = 0) -> Images:
-    """Mix the mixed pictures again, which must return the originals [x1_rec; x2_rec].
+    """Mix the mixed images again, which must return the originals [x1_rec; x2_rec].
 
-    x1_rec takes A from x_a1b2 and B from x_a2b1, so the same exchange of halves leads home.
+    x1_rec takes A from x_a1b2 and B from x_a2b1, so the same exchange of halves returns the originals.
     """
     return mix(model, codes_of_mix, slice_size)

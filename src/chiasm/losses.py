@@ -1,7 +1,7 @@
 """One function for each equation; chiasm.objective weighs and sums them.
 
-Every term is a mean over batch and elements. Terms over a pair are sums over its two pictures: since the two
-halves of a batch are averaged together here, such a term carries the factor 2.
+Every term is a mean over the batch; those on images are means over their elements, too. Terms over a pair are sums
+over its two images: since the two halves of a batch are averaged together here, such a term carries the factor 2.
 """
 
 import math
@@ -18,89 +18,91 @@ Scalar = Float[Tensor, ""]
 Code = Float[Tensor, "n code"]
 Logits = Float[Tensor, "n classes"]
 Classes = Int[Tensor, "n"]
-Unlike = Bool[Tensor, "n"]
+HalfImages = Float[Tensor, "half 3 side side"]
+HalfCode = Float[Tensor, "half code"]
+HalfMask = Bool[Tensor, "half"]
+Mask = Bool[Tensor, "n"]
 Patches = Float[Tensor, "n 1 h w"]
 
-PICTURES_IN_A_PAIR = 2
-MIN_CONTRAST = 0.01
+IMAGES_IN_A_PAIR = 2
+MIN_DIFFERENCE = 0.01
 MARGIN = 4.0
 """Between codes under noise of standard deviation 1, one in forty is then nearer to the wrong one."""
 
 
-def home_loss(x: Images, x_rec: Images) -> Scalar:
-    """Mean absolute error of pictures that were mixed twice, summed over the pair.
+def cycle_consistency_loss(x: Images, x_rec: Images) -> Scalar:
+    """Mean absolute error of images that were mixed twice, summed over the pair.
 
     Args:
         x: the originals [x1; x2], in [-1, 1].
-        x_rec: the same pictures after crossing twice.
+        x_rec: the same images after crossing twice.
 
-    Source: spec/cross-training.md, eq. 1, with the L1 norm.
+    Source: docs/method.md, eq. 1, with the L1 norm.
     """
-    return PICTURES_IN_A_PAIR * (x_rec - x).abs().mean()
+    return IMAGES_IN_A_PAIR * (x_rec - x).abs().mean()
 
 
 def code_cycle_loss(code: Code, code_reread: Code) -> Scalar:
-    """Squared change of a code after its picture was mixed, summed over the pair.
+    """Squared change of a code after its image was mixed, summed over the pair.
 
     Zero when the generator carries the factor through the mix untouched.
 
     Args:
         code: codes of the originals [x1; x2].
-        code_reread: the same codes read back from the mixed pictures, in the order of the originals.
+        code_reread: the same codes read back from the mixed images, in the order of the originals.
 
-    Source: spec/cross-training.md, eq. 2 (code A) and eq. 3 (code B).
+    Source: docs/method.md, eq. 2 (code A) and eq. 3 (code B).
     """
-    return PICTURES_IN_A_PAIR * (code_reread - code).square().mean()
+    return IMAGES_IN_A_PAIR * (code_reread - code).square().mean()
 
 
-def picture_loss(x: Images, x_drawn: Images, weight_worst: float, worst_fraction: float) -> Scalar:
-    """Mean absolute error, plus a weighted mean over each picture's worst pixels.
+def reconstruction_loss(x: Images, x_generated: Images, weight_topk: float, topk_fraction: float) -> Scalar:
+    """Mean absolute error, plus a weighted mean over each image's worst pixels.
 
     The plain mean is best served by leaving out what is small: an expression covers a few percent of a face.
-    The mean over the worst pixels (an error averaged over the three channels) is moved by just these.
+    The mean over the worst pixels (an error averaged over the three channels) depends on just these.
 
     Args:
-        x: the pictures wanted, in [-1, 1].
-        x_drawn: the pictures drawn.
-        weight_worst: weight of the worst pixels' mean error.
-        worst_fraction: the fraction of pixels that counts as worst, in (0, 1].
+        x: the images wanted, in [-1, 1].
+        x_generated: the images generated.
+        weight_topk: weight of the worst pixels' mean error.
+        topk_fraction: the fraction of pixels that counts as worst, in (0, 1].
 
     Source: top-k ("hard pixel") error averaging, as in the bootstrapped loss of Pohlen et al. 2017, eq. 7.
     """
-    error = (x_drawn - x).abs().mean(dim=1).flatten(1)  # n, pixels
+    error = (x_generated - x).abs().mean(dim=1).flatten(1)  # n, pixels
     loss = error.mean()
-    if weight_worst == 0:
+    if weight_topk == 0:
         return loss
-    num_worst = max(1, round(worst_fraction * error.shape[1]))
-    return loss + weight_worst * error.topk(num_worst, dim=1, sorted=False).values.mean()
+    k = max(1, round(topk_fraction * error.shape[1]))
+    return loss + weight_topk * error.topk(k, dim=1, sorted=False).values.mean()
 
 
-def squared_loss(x: Images, x_drawn: Images) -> Scalar:
+def squared_loss(x: Images, x_generated: Images) -> Scalar:
     """Mean squared error: unlike the absolute one it has a detail that is wholly wrong outweigh many small errors.
 
     Args:
-        x: the pictures wanted, in [-1, 1].
-        x_drawn: the pictures drawn.
+        x: the images wanted, in [-1, 1].
+        x_generated: the images generated.
     """
-    return (x_drawn - x).square().mean()
+    return (x_generated - x).square().mean()
 
 
-def contrast_loss(x: Images, x_drawn: Images, x_near: Images) -> Scalar:
-    """Mean absolute error, each pixel weighted by how much it differs between two much alike pictures.
+def difference_weighted_l1(x: Images, x_generated: Images, x_similar: Images) -> Scalar:
+    """Mean absolute error, each pixel weighted by how much it differs between two similar images.
 
-    Where two pictures of a class are alike but for the expression, all weight lies on the face, which the plain mean
-    hardly sees: a code B that costs something is else better silent about it. Where pictures of two classes are alike
-    but for a pair of glasses, it lies on these. A picture's weights have the mean 1, or less where the two hardly
-    differ.
+    Where two images of a class differ in the expression alone, all weight lies on the face, which the plain mean
+    hardly sees: it would pay a code B that costs something to leave it out. Where images of two classes differ in a
+    pair of glasses alone, it lies on these. An image's weights have the mean 1, or less where the two hardly differ.
 
     Args:
-        x: the pictures wanted, in [-1, 1].
-        x_drawn: the pictures drawn.
-        x_near: for each picture one that is much like it.
+        x: the images wanted, in [-1, 1].
+        x_generated: the images generated.
+        x_similar: for each image one that is similar to it.
     """
-    contrast = (x - x_near).abs().mean(dim=1).flatten(1)  # n, pixels
-    weights = contrast / (contrast.mean(dim=1, keepdim=True) + MIN_CONTRAST)
-    return (weights * (x_drawn - x).abs().mean(dim=1).flatten(1)).mean()
+    difference = (x - x_similar).abs().mean(dim=1).flatten(1)  # n, pixels
+    weights = difference / (difference.mean(dim=1, keepdim=True) + MIN_DIFFERENCE)
+    return (weights * (x_generated - x).abs().mean(dim=1).flatten(1)).mean()
 
 
 def code_decay(code: Code) -> Scalar:
@@ -113,45 +115,45 @@ def code_decay(code: Code) -> Scalar:
     return code.square().sum(dim=1).mean()
 
 
-def still_loss(code: Code, code_still: Code) -> Scalar:
-    """Mean over the batch of the squared distance between the codes of moved pictures and of the same ones unmoved.
+def consistency_loss(code: Code, code_unshifted: Code) -> Scalar:
+    """Mean over the batch of the squared distance between the codes of shifted images and of the same ones unshifted.
 
     Args:
-        code: codes of moved pictures.
-        code_still: of the pictures as they are.
+        code: codes of shifted images.
+        code_unshifted: of the images as they are.
 
-    Source: Sajjadi et al. 2016, eq. 1: agreement between transformations of a picture.
+    Source: Sajjadi et al. 2016, eq. 1: agreement between transformations of an image.
     """
-    return (code - code_still).square().sum(dim=1).mean()
+    return (code - code_unshifted).square().sum(dim=1).mean()
 
 
-def apart_loss(code: Code, code_other: Code, unlike: Unlike | None = None) -> Scalar:
-    """How far two codes fall short of standing MARGIN apart: the mean of the squared shortfall, in [0, 1].
+def contrastive_loss(code: Code, code_negative: Code, is_negative: Mask | None = None) -> Scalar:
+    """How far two codes fall short of the distance MARGIN: the mean of the squared shortfall, in [0, 1].
 
-    Two pictures of a class differ in what code B shall carry, and in nothing else; two that look alike, of different
-    classes, differ in what code A shall carry. Those whose codes stand together are alike but for a detail, so that
-    the pull is on the details; an error of the picture alone hardly moves them, for they cover few pixels.
+    Two images of a class differ in what code B must carry, and in nothing else; two similar ones of different classes
+    differ in what code A must carry. Codes that are close belong to images that differ in a detail, so that the
+    gradient is on the details; an error of the image alone hardly changes them, for they cover few pixels.
 
     Args:
-        code: codes of pictures, without noise.
-        code_other: codes of other pictures: B of the same classes, or A of different ones.
-        unlike: which of the pairs count; all by default. Zero where none does.
+        code: codes of images, without noise.
+        code_negative: codes of other images: B of the same classes, or A of different ones.
+        is_negative: which of the pairs count; all by default. Zero where none does.
 
-    Source: Hadsell et al. 2006, eq. 4: the contrastive loss of two unlike inputs.
+    Source: Hadsell et al. 2006, eq. 4: the contrastive loss of two dissimilar inputs.
     """
-    distance = ((code - code_other).square().sum(dim=1) + 1e-6).sqrt()
+    distance = ((code - code_negative).square().sum(dim=1) + 1e-6).sqrt()
     shortfall = F.relu(1 - distance / MARGIN).square()
-    if unlike is None:
+    if is_negative is None:
         return shortfall.mean()
-    return (shortfall * unlike).sum() / unlike.sum().clamp(min=1)
+    return (shortfall * is_negative).sum() / is_negative.sum().clamp(min=1)
 
 
-def reader_loss(logits: Logits, classes: Classes) -> Scalar:
-    """Cross-entropy of a class reader over the labelled pictures; 0 where none is labelled.
+def classification_loss(logits: Logits, classes: Classes) -> Scalar:
+    """Cross-entropy of a classifier over the labelled images; 0 where none is labelled.
 
     Args:
         logits: of the classes.
-        classes: the true ones, or -1 for an unlabelled picture.
+        classes: the true ones, or -1 for an unlabelled image.
     """
     labelled = classes >= 0
     total = F.cross_entropy(logits, classes, ignore_index=UNLABELLED, reduction="sum")
@@ -159,13 +161,13 @@ def reader_loss(logits: Logits, classes: Classes) -> Scalar:
 
 
 def confusion_loss(logits: Logits) -> Scalar:
-    """How far a reader is from having no idea: the divergence of its answer from the uniform one, in nats.
+    """How far a classifier is from having no idea: the divergence of its answer from the uniform one, in nats.
 
     Zero when every class is equally likely to it. Unlike the negative cross-entropy of a reversed gradient it
     is bounded below, so that a code is not driven from one wrong class to the next.
 
     Args:
-        logits: of the classes, read from the code that shall not tell them.
+        logits: of the classes, read from the code that must not tell them.
 
     Source: Tzeng et al. 2015, "Simultaneous deep transfer across domains and tasks", eq. 3.
     """
@@ -173,11 +175,11 @@ def confusion_loss(logits: Logits) -> Scalar:
 
 
 def discriminator_loss(kind: str, on_real: Patches, on_mixed: Patches) -> Scalar:
-    """What the discriminator minimises: tell real pictures from mixed ones.
+    """What the discriminator minimises: tell real images from mixed ones.
 
     Args:
         kind: "hinge" or "lsgan".
-        on_real: its logits for real pictures.
+        on_real: its logits for real images.
         on_mixed: its logits for mixed ones.
 
     Source: Lim & Ye 2017 (hinge); Mao et al. 2017, eq. 9 (lsgan).
@@ -188,7 +190,7 @@ def discriminator_loss(kind: str, on_real: Patches, on_mixed: Patches) -> Scalar
 
 
 def realism_loss(kind: str, on_mixed: Patches) -> Scalar:
-    """What the generator minimises: mixed pictures that the discriminator takes for real.
+    """What the generator minimises: mixed images that the discriminator takes for real.
 
     Source: as of discriminator_loss.
     """
@@ -196,11 +198,11 @@ def realism_loss(kind: str, on_mixed: Patches) -> Scalar:
 
 
 def r1_penalty(on_real: Patches, x: Images) -> Scalar:
-    """Half the squared gradient of the discriminator at real pictures, mean over the batch.
+    """Half the squared gradient of the discriminator at real images, mean over the batch.
 
     Args:
         on_real: the logits of x.
-        x: real pictures that require a gradient.
+        x: real images that require a gradient.
 
     Source: Mescheder et al. 2018, eq. 9.
     """
@@ -208,13 +210,13 @@ def r1_penalty(on_real: Patches, x: Images) -> Scalar:
     return 0.5 * gradient.square().sum(dim=(1, 2, 3)).mean()
 
 
-def spread_loss(code: Code) -> Scalar:
+def variance_loss(code: Code) -> Scalar:
     """How far the standard deviations of a code's dimensions over the batch fall short of 1; 0 where none does.
 
     Keeps a code from being constant, which the cycle losses alone would reward.
 
     Args:
-        code: of at least two pictures.
+        code: of at least two images.
 
     Source: Bardes et al. 2022 (VICReg), eq. 1, with gamma = 1 and eps = 1e-4.
     """

@@ -8,36 +8,88 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from chiasm.config import GanConfig, LossConfig
-from chiasm.cross import Codes, Images, disassemble, disturb, draw, mix, move, reassemble, swap_halves
+from chiasm.cross import Codes, Images, add_noise, disassemble, generate, mix, random_shift, reassemble, swap_halves
 from chiasm.losses import (
     Classes,
     Code,
+    HalfCode,
+    HalfImages,
+    HalfMask,
     Scalar,
-    Unlike,
-    apart_loss,
+    classification_loss,
     code_cycle_loss,
     code_decay,
     confusion_loss,
-    contrast_loss,
+    consistency_loss,
+    contrastive_loss,
+    cycle_consistency_loss,
+    difference_weighted_l1,
     discriminator_loss,
-    home_loss,
-    picture_loss,
     r1_penalty,
-    reader_loss,
     realism_loss,
-    spread_loss,
+    reconstruction_loss,
     squared_loss,
-    still_loss,
+    variance_loss,
 )
 from chiasm.networks import CrossModel
+from chiasm.networks.classifier import CodeClassifier, ImageClassifier
 from chiasm.networks.discriminator import Discriminator
-from chiasm.networks.reader import CodeReader, PictureReader
+
+Terms = dict[str, Scalar]
 
 
-class Outcome(NamedTuple):
-    """The weighted terms of one batch, and the mixed pictures (without gradient) where any term needed them."""
+class Batch(NamedTuple):
+    """One step's images in [-1, 1] and what is known of them; a term whose data are missing is left out.
 
-    terms: dict[str, Scalar]
+    Attributes:
+        x: [x1; x2], n images, an even number.
+        x_partner: for each image another one of its class; itself if there is no other.
+        x_positive: for each image at an even place the most similar one of its class.
+        x_negative: for each image at an odd place one of the most similar of other classes.
+        is_negative: which x_negative are known to be of another class.
+        classes: of x, -1 for unlabelled images.
+    """
+
+    x: Images
+    x_partner: Images | None = None
+    x_positive: HalfImages | None = None
+    x_negative: HalfImages | None = None
+    is_negative: HalfMask | None = None
+    classes: Classes | None = None
+
+    @property
+    def x_similar(self) -> Images | None:
+        """For each image its positive or its negative; None where they were not looked for."""
+        if self.x_positive is None or self.x_negative is None:
+            return None
+        x_similar = torch.stack([self.x_positive, self.x_negative], dim=1).flatten(0, 1)
+        return x_similar.contiguous(memory_format=torch.channels_last)
+
+
+class BatchCodes(NamedTuple):
+    """The codes read from a batch, without noise.
+
+    Attributes:
+        a: of x, or of the partners, which show the same class, where those of x are not needed.
+        a_partner: of the partners, or of x where there are none.
+        a_negative: of the negatives, where codes A are contrasted.
+        b: of x; in training read from randomly shifted images.
+        b_partner: of the partners likewise, where codes B are contrasted.
+        b_unshifted: of x as it is, where it is tied to b.
+    """
+
+    a: Code
+    a_partner: Code
+    a_negative: HalfCode | None
+    b: Code
+    b_partner: Code | None
+    b_unshifted: Code | None
+
+
+class LossTerms(NamedTuple):
+    """The weighted terms of one batch, and the mixed images (without gradient) where any term needed them."""
+
+    terms: Terms
     x_mix: Images | None
 
 
@@ -54,8 +106,9 @@ class Objective(nn.Module):
         model: the networks.
         config: the weight of every term; a term of weight 0 is not computed.
         gan: likewise for the GAN loss.
-        num_classes: classes that the adversary and the reader tell apart; needed only where these have a weight.
-        slice_size: pictures to draw at a time, see cross.draw.
+        num_classes: classes that the adversary and the classifier tell apart; needed only where these have a weight.
+        slice_size: images to generate at a time, see cross.generate.
+        discriminator: of the mixed images; it is trained elsewhere, and gets no gradient from here.
     """
 
     def __init__(
@@ -66,6 +119,7 @@ class Objective(nn.Module):
         *,
         num_classes: int = 0,
         slice_size: int = 0,
+        discriminator: Discriminator | None = None,
     ) -> None:
         super().__init__()
         self.slice_size = slice_size
@@ -73,141 +127,142 @@ class Objective(nn.Module):
         self.model = model
         self.config = config
         if config.weight_adversary > 0:
-            self.adversary = CodeReader(model.config.code_b, num_classes)
-        if config.weight_reader > 0:
-            self.reader = PictureReader(model.config.encoder_widths, num_classes)
+            self.adversary = CodeClassifier(model.config.code_b, num_classes)
+        if config.weight_classifier > 0:
+            self.classifier = ImageClassifier(model.config.encoder_widths, num_classes)
+        # In a tuple, so that its weights are no part of this module.
+        self._discriminators = () if discriminator is None else (discriminator,)
 
-    def forward(
-        self,
-        x: Images,
-        x_partner: Images | None,
-        classes: Classes | None,
-        used: float,
-        discriminator: nn.Module | None = None,
-        x_near: Images | None = None,
-        others: Unlike | None = None,
-    ) -> Outcome:
+    def forward(self, batch: Batch, progress: float) -> LossTerms:
         """The weighted terms, by name, whose sum is the loss.
 
         Args:
-            x: [x1; x2], an even number of pictures in [-1, 1].
-            x_partner: for each picture another one of its class, for the swap term and for codes B to stand apart.
-            classes: of the pictures, -1 for unlabelled ones; needed by adversary, reader and discriminator.
-            used: the fraction of the training that is over; crossing and the GAN loss may start late.
-            discriminator: judges mixed pictures; its weights get no gradient from here.
-            x_near: for each picture one that is much like it, needed by the contrast term, and at odd places for
-                codes A to stand apart.
-            others: which of x_near are known to be of another class than their picture; no codes A stand apart
-                without it.
+            batch: the images.
+            progress: the fraction of the training that is over; crossing and the GAN loss may start late.
         """
-        config, model = self.config, self.model
-        crossing = config.crosses and used >= config.cross_start
-        reads = classes if config.weight_reader > 0 else None
-        mixes = crossing or reads is not None or discriminator is not None
-        terms: dict[str, Scalar] = {}
-        x_other = None if x_near is None or others is None or config.weight_apart == 0 else x_near[1::2]
-        a, a_partner, a_other = self._codes_a(x, x_partner, x_other, needs_own=config.weight_direct > 0 or mixes)
-        b, b_partner, b_still = self._codes_b(x, x_partner)
-        if a_other is not None and others is not None:
-            terms["apart_a"] = config.weight_apart * apart_loss(a_partner[1::2], a_other, others[1::2])
-        if b_partner is not None:
-            terms["apart_b"] = config.weight_apart * apart_loss(b, b_partner)
-        if config.decay_b > 0:
-            terms["decay_b"] = config.decay_b * code_decay(b)
-        if config.weight_spread > 0:
-            terms["spread"] = config.weight_spread * (spread_loss(a) + spread_loss(b))
-        if b_still is not None:
-            terms["still"] = config.weight_still * still_loss(b, b_still)
-        b = self._with_noise(b)
-        if config.weight_adversary > 0 and classes is not None:
-            read = [b] if b_still is None else [b, self._with_noise(b_still)]
-            terms |= self._adversary_terms(torch.cat(read), classes.repeat(len(read)))
-        if x_partner is not None and config.weight_swap > 0:
-            terms["swap"] = config.weight_swap * self._picture_loss(x, Codes(a_partner, b), x_near)
-        if config.weight_direct > 0:
-            terms["direct"] = config.weight_direct * self._picture_loss(x, Codes(a, b), x_near)
-        x_mix = mix(model, Codes(a, b), self.slice_size) if mixes else None
-        if x_mix is not None and crossing:
-            terms |= self._crossing_terms(x, Codes(a, b), x_mix)
-        if x_mix is not None and reads is not None:
-            terms |= self._reader_terms(x, x_mix, reads)
-        if x_mix is not None and discriminator is not None and self.gan.weight_at(used) > 0:
-            judged = _frozen(discriminator)(x_mix, classes)
-            terms["gan"] = self.gan.weight_at(used) * realism_loss(self.gan.kind, judged)
-        return Outcome(terms, None if x_mix is None else x_mix.detach())
+        crossing = self.config.crosses and progress >= self.config.cross_start
+        classifying = batch.classes if self.config.weight_classifier > 0 else None
+        mixing = crossing or classifying is not None or bool(self._discriminators)
+        codes = self._read_codes(batch, mixing)
+        terms = self._contrastive_terms(batch, codes) | self._code_terms(codes)
+        b = self._with_noise(codes.b)
+        terms |= self._adversary_terms(b, codes, batch.classes)
+        if batch.x_partner is not None and self.config.weight_swap > 0:
+            terms["swap"] = self.config.weight_swap * self._reconstruction(batch, Codes(codes.a_partner, b))
+        if self.config.weight_direct > 0:
+            terms["direct"] = self.config.weight_direct * self._reconstruction(batch, Codes(codes.a, b))
+        if not mixing:
+            return LossTerms(terms, None)
+        x_mix = mix(self.model, Codes(codes.a, b), self.slice_size)
+        if crossing:
+            terms |= self._crossing_terms(batch.x, Codes(codes.a, b), x_mix)
+        if classifying is not None:
+            terms |= self._classifier_terms(batch.x, x_mix, classifying)
+        terms |= self._gan_terms(x_mix, batch.classes, self.gan.weight_at(progress))
+        return LossTerms(terms, x_mix.detach())
 
-    def _codes_a(
-        self, x: Images, x_partner: Images | None, x_other: Tensor | None, needs_own: bool
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Code A of the pictures, of their partners, and of others that these are to stand apart from, in one pass.
+    def _read_codes(self, batch: Batch, mixing: bool) -> BatchCodes:
+        """Codes A and codes B of all images that any term needs, each encoder in one pass."""
+        a, a_partner, a_negative = self._read_codes_a(batch, needs_own=mixing or self.config.weight_direct > 0)
+        return BatchCodes(a, a_partner, a_negative, *self._read_codes_b(batch))
 
-        Where the pictures' own codes are not needed, the partners', which show the same class, stand for them;
-        where there are no partners, the other way round.
-        """
-        partner = x_partner if self.config.weight_swap > 0 else None
-        own = x if needs_own or partner is None else None
-        seen = [part for part in (own, partner, x_other) if part is not None]
+    def _read_codes_a(self, batch: Batch, needs_own: bool) -> tuple[Code, Code, HalfCode | None]:
+        contrasts = self.config.weight_contrastive > 0 and batch.is_negative is not None
+        negative = batch.x_negative if contrasts else None
+        partner = batch.x_partner if self.config.weight_swap > 0 else None
+        own = batch.x if needs_own or partner is None else None
+        seen = [part for part in (own, partner, negative) if part is not None]
         codes = self.model.encoder_a(torch.cat(seen)).split([len(part) for part in seen])
-        shown, other = (codes, None) if x_other is None else (codes[:-1], codes[-1])
-        return shown[0], shown[-1], other
+        of_class, of_negative = (codes, None) if negative is None else (codes[:-1], codes[-1])
+        return of_class[0], of_class[-1], of_negative
 
-    def _codes_b(self, x: Images, x_partner: Images | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Code B of the pictures, of their partners where these are to stand apart, and of the pictures unmoved.
+    def _read_codes_b(self, batch: Batch) -> tuple[Code, Code | None, Code | None]:
+        """In training from shifted images, so that codes B cannot tell more exactly than that where things stand."""
+        reach = self.config.shift_b if self.training else 0.0
+        partner = batch.x_partner if self.config.weight_contrastive > 0 else None
+        unshifted = batch.x if self.config.shift_b > 0 and self.config.weight_consistency > 0 else None
+        seen = [random_shift(part, reach) for part in (batch.x, partner) if part is not None]
+        seen += [] if unshifted is None else [unshifted]
+        codes = self.model.encoder_b(torch.cat(seen)).split(len(batch.x))
+        return codes[0], None if partner is None else codes[1], None if unshifted is None else codes[-1]
 
-        In training the first two are read from moved pictures, so that they cannot tell where things stand more
-        exactly than that. All are read in one pass.
-        """
-        reach = self.config.move_b if self.training else 0.0
-        partner = x_partner if self.config.weight_apart > 0 else None
-        still = x if self.config.move_b > 0 and self.config.weight_still > 0 else None
-        moved = [move(part, reach) for part in (x, partner) if part is not None]
-        seen = moved if still is None else [*moved, still]
-        codes = self.model.encoder_b(torch.cat(seen)).split(len(x))
-        return codes[0], None if partner is None else codes[1], None if still is None else codes[-1]
+    def _contrastive_terms(self, batch: Batch, codes: BatchCodes) -> Terms:
+        """Codes B of two images of a class are pushed apart, and codes A of similar images of two classes."""
+        weight, terms = self.config.weight_contrastive, Terms()
+        if codes.a_negative is not None:
+            loss = contrastive_loss(codes.a_partner[1::2], codes.a_negative, batch.is_negative)
+            terms["contrastive_a"] = weight * loss
+        if codes.b_partner is not None:
+            terms["contrastive_b"] = weight * contrastive_loss(codes.b, codes.b_partner)
+        return terms
+
+    def _code_terms(self, codes: BatchCodes) -> Terms:
+        """What is asked of the codes alone: short ones, that vary, and that do not depend on a shift."""
+        config, terms = self.config, Terms()
+        if config.decay_b > 0:
+            terms["decay_b"] = config.decay_b * code_decay(codes.b)
+        if config.weight_variance > 0:
+            terms["variance"] = config.weight_variance * (variance_loss(codes.a) + variance_loss(codes.b))
+        if codes.b_unshifted is not None:
+            terms["consistency"] = config.weight_consistency * consistency_loss(codes.b, codes.b_unshifted)
+        return terms
 
     def _with_noise(self, b: Code) -> Code:
-        sigma = self.config.noise_b if self.training else 0.0
-        return b + sigma * torch.randn_like(b) if sigma > 0 else b
+        return add_noise(b, self.config.noise_b if self.training else 0.0)
 
-    def _picture_loss(self, x: Images, codes: Codes, x_near: Images | None) -> Scalar:
-        x_drawn = draw(self.model, codes, self.slice_size)
-        loss = picture_loss(x, x_drawn, self.config.weight_worst, self.config.worst_fraction)
-        if self.config.weight_squared > 0:
-            loss = loss + self.config.weight_squared * squared_loss(x, x_drawn)
-        if self.config.weight_contrast > 0 and x_near is not None:
-            loss = loss + self.config.weight_contrast * contrast_loss(x, x_drawn, x_near)
-        return loss
-
-    def _adversary_terms(self, b: Code, classes: Classes) -> dict[str, Scalar]:
-        """The adversary learns to read the class from code B as it is; the encoder learns to leave it no clue."""
+    def _adversary_terms(self, b: Code, codes: BatchCodes, classes: Classes | None) -> Terms:
+        """The adversary learns to read the class from noisy codes B; the encoder learns to leave it no clue."""
+        if self.config.weight_adversary == 0 or classes is None:
+            return {}
+        if codes.b_unshifted is not None:
+            b, classes = torch.cat([b, self._with_noise(codes.b_unshifted)]), classes.repeat(2)
         return {
-            "reader_b": reader_loss(self.adversary(b.detach()), classes),
+            "classifier_b": classification_loss(self.adversary(b.detach()), classes),
             "adversary": self.config.weight_adversary * confusion_loss(_frozen(self.adversary)(b)),
         }
 
-    def _reader_terms(self, x: Images, x_mix: Images, classes: Classes) -> dict[str, Scalar]:
-        """The reader learns the classes of real pictures; mixed ones must show it the class of their A."""
-        return {
-            "reader_x": reader_loss(self.reader(x), classes),
-            "reader_mix": self.config.weight_reader * reader_loss(_frozen(self.reader)(x_mix), classes),
-        }
+    def _reconstruction(self, batch: Batch, codes: Codes) -> Scalar:
+        """How far the images generated from codes are from x."""
+        config, x_similar = self.config, batch.x_similar
+        x_generated = generate(self.model, codes, self.slice_size)
+        loss = reconstruction_loss(batch.x, x_generated, config.weight_topk, config.topk_fraction)
+        if config.weight_squared > 0:
+            loss = loss + config.weight_squared * squared_loss(batch.x, x_generated)
+        if config.weight_difference > 0 and x_similar is not None:
+            loss = loss + config.weight_difference * difference_weighted_l1(batch.x, x_generated, x_similar)
+        return loss
 
-    def _crossing_terms(self, x: Images, codes: Codes, x_mix: Images) -> dict[str, Scalar]:
-        """Eq. 1 to 3: take the mixed pictures apart, mix again."""
-        config = self.config
-        terms: dict[str, Scalar] = {}
-        codes_of_mix = disassemble(self.model, disturb(x_mix, config.noise_mix if self.training else 0.0))
+    def _crossing_terms(self, x: Images, codes: Codes, x_mix: Images) -> Terms:
+        """Eq. 1 to 3: take the mixed images apart, mix again."""
+        config, terms = self.config, Terms()
+        codes_of_mix = disassemble(self.model, add_noise(x_mix, config.noise_mix if self.training else 0.0))
         if config.weight_rec > 0:
-            terms["rec"] = config.weight_rec * home_loss(x, reassemble(self.model, codes_of_mix, self.slice_size))
+            x_rec = reassemble(self.model, codes_of_mix, self.slice_size)
+            terms["rec"] = config.weight_rec * cycle_consistency_loss(x, x_rec)
         if config.cycle_a > 0:
             terms["cycle_a"] = config.cycle_a * code_cycle_loss(codes.a, codes_of_mix.a)
         if config.cycle_b > 0:
             terms["cycle_b"] = config.cycle_b * code_cycle_loss(codes.b, swap_halves(codes_of_mix.b))
         return terms
 
+    def _classifier_terms(self, x: Images, x_mix: Images, classes: Classes) -> Terms:
+        """The classifier learns the classes of real images; mixed ones must show it the class of their A."""
+        on_mixed = classification_loss(_frozen(self.classifier)(x_mix), classes)
+        return {
+            "classifier_x": classification_loss(self.classifier(x), classes),
+            "classifier_mix": self.config.weight_classifier * on_mixed,
+        }
+
+    def _gan_terms(self, x_mix: Images, classes: Classes | None, weight: float) -> Terms:
+        """Mixed images that the discriminator takes for real."""
+        if weight == 0 or not self._discriminators:
+            return {}
+        on_mixed = _frozen(self._discriminators[0])(x_mix, classes)
+        return {"gan": weight * realism_loss(self.gan.kind, on_mixed)}
+
 
 class DiscriminatorObjective(nn.Module):
-    """What the discriminator minimises; it never touches the networks that it judges.
+    """What the discriminator minimises; it never touches the networks whose mixes it sees.
 
     Args:
         config: kind of loss, widths and penalty.
@@ -219,11 +274,11 @@ class DiscriminatorObjective(nn.Module):
         self.config = config
         self.discriminator = Discriminator(config.widths, num_classes if config.conditional else 0)
 
-    def forward(self, x: Images, x_mix: Images, classes: Classes | None) -> dict[str, Scalar]:
+    def forward(self, x: Images, x_mix: Images, classes: Classes | None) -> Terms:
         """The weighted terms, by name.
 
         Args:
-            x: real pictures [x1; x2].
+            x: real images [x1; x2].
             x_mix: mixed ones [x_a1b2; x_a2b1], which show the same classes in this order, without gradient.
             classes: of both, -1 for unlabelled ones.
         """

@@ -1,4 +1,4 @@
-"""Results to figures; never loads a model. Pictures are uint8 arrays, channels first."""
+"""Results to figures; never loads a model. Images are uint8 arrays, channels first."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-Pictures = NDArray[np.uint8]
+ByteImages = NDArray[np.uint8]
 
-# The report's colours, in the order of rising gamma.
-REPORT_COLOURS = ("tab:orange", "tab:pink", "tab:blue", "tab:green", "tab:red")
+# The original's colours, in the order of rising gamma.
+ORIGINAL_COLOURS = ("tab:orange", "tab:pink", "tab:blue", "tab:green", "tab:red")
 DECADES_SHOWN = 1e-4
 GAP_PX = 2
 PAPER = 255
 
 
 def tile(rows: Sequence[Sequence[NDArray[np.uint8] | None]], gap_px: int = GAP_PX) -> Image.Image:
-    """Lay pictures out in rows and columns on white paper.
+    """Lay images out in rows and columns on white paper.
 
     Args:
-        rows: pictures [3, side, side], or None for an empty cell; all of one size.
+        rows: images [3, side, side], or None for an empty cell; all of one size.
         gap_px: white space between cells.
     """
     side = next(cell.shape[-1] for row in rows for cell in row if cell is not None)
@@ -38,16 +38,16 @@ def tile(rows: Sequence[Sequence[NDArray[np.uint8] | None]], gap_px: int = GAP_P
     return Image.fromarray(sheet)
 
 
-def strip(x: Pictures, x_mix: Pictures, x_rec: Pictures, zoom: int = 2) -> Image.Image:
-    """Validation pairs side by side, each a 3x2 block of the report: originals, mixed, come home.
+def strip(x: ByteImages, x_mix: ByteImages, x_rec: ByteImages, zoom: int = 2) -> Image.Image:
+    """Validation pairs side by side, each a 3x2 block as in the original: originals, mixed, mixed twice.
 
     Args:
-        x: [n, 3, side, side]: the first pictures of all pairs, then the second ones.
+        x: [n, 3, side, side]: the first images of all pairs, then the second ones.
         x_mix: x_a1b2 of all pairs, then x_a2b1.
         x_rec: the originals after crossing twice.
         zoom: factor by which every pixel is enlarged.
 
-    Source: spec/cross-training.md, section 4.
+    Source: docs/method.md, section 4.1.
     """
     pairs = len(x) // 2
     blocks = [tile([[p[i], p[pairs + i]] for p in (x, x_mix, x_rec)]) for i in range(pairs)]
@@ -58,7 +58,7 @@ def strip(x: Pictures, x_mix: Pictures, x_rec: Pictures, zoom: int = 2) -> Image
     return enlarge(sheet, zoom)
 
 
-def swap_matrix(a_from: Pictures, b_from: Pictures, mixes: NDArray[np.uint8], zoom: int = 2) -> Image.Image:
+def swap_matrix(a_from: ByteImages, b_from: ByteImages, mixes: NDArray[np.uint8], zoom: int = 2) -> Image.Image:
     """Every A with every B: the first column shows where A comes from, the first row where B comes from.
 
     Args:
@@ -73,12 +73,12 @@ def swap_matrix(a_from: Pictures, b_from: Pictures, mixes: NDArray[np.uint8], zo
 
 
 def enlarge(sheet: Image.Image, zoom: int) -> Image.Image:
-    """Repeat every pixel, so that small pictures can be looked at as they are."""
+    """Repeat every pixel, so that small images can be looked at as they are."""
     return sheet.resize((sheet.width * zoom, sheet.height * zoom), Image.Resampling.NEAREST)
 
 
 def curves(rows: Sequence[Mapping[str, float]], prefixes: Sequence[str], path: Path) -> None:
-    """Draw training and validation curves of one run, a panel for each prefix of column names.
+    """Plot training and validation curves of one run, a panel for each prefix of column names.
 
     Args:
         rows: of metrics.csv, each with `step` and any of its columns.

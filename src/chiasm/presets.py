@@ -17,8 +17,8 @@ from chiasm.config import (
 )
 
 
-def report() -> Config:
-    """The report to the letter: its networks, its losses, its protocol. Source: spec sections 2 to 4."""
+def original() -> Config:
+    """The original to the letter: its networks, losses, protocol. Source: docs/method.md, sections 2.1, 3.1 and 4.1."""
     return Config(
         model=ModelConfig(
             side_px=128,
@@ -38,9 +38,9 @@ def report() -> Config:
     )
 
 
-def report_small() -> Config:
-    """The report at 64 px with a quarter of the channels, otherwise to the letter."""
-    whole = report()
+def original_small() -> Config:
+    """The original at 64 px with a quarter of the channels, otherwise to the letter."""
+    whole = original()
     model = ModelConfig(
         side_px=64,
         code_a=64,
@@ -64,25 +64,25 @@ def compact() -> Config:
 
 
 def identity() -> Config:
-    """What works best where all pictures have a class, the losses of `compact`, for fifteen minutes."""
+    """What works best where all images have a class, the losses of `compact`, for fifteen minutes."""
     return Config(train=TrainConfig(max_minutes=15.0))
 
 
 def faces() -> Config:
-    """Photographs in which a head stands a little elsewhere every time: code B shall not tell where exactly."""
+    """Photographs in which a head stands a little elsewhere every time: code B must not tell where exactly."""
     whole = identity()
     model = dataclasses.replace(whole.model, encoder_b="pooled")
-    loss = dataclasses.replace(whole.loss, move_b=0.08, weight_still=3e-3)
+    loss = dataclasses.replace(whole.loss, shift_b=0.08, weight_consistency=3e-3)
     return dataclasses.replace(whole, model=model, loss=loss)
 
 
 def partial() -> Config:
-    """A tenth of the pictures with their class: `compact`, to which an unlabelled picture is its own partner."""
+    """A tenth of the images with their class: `compact`, to which an unlabelled image is its own partner."""
     return Config(data=DataConfig(supervision="partial"), train=TrainConfig(max_minutes=15.0))
 
 
 def unlabelled() -> Config:
-    """Pictures without any label: crossing twice, direct reconstruction, and a noisy code B."""
+    """Images without any label: crossing twice, direct reconstruction, and a noisy code B."""
     return Config(
         data=DataConfig(supervision="none"),
         loss=LossConfig.only(weight_direct=1.0, weight_rec=1.0, gamma=0.4, cross_start=0.2, noise_b=1.0, decay_b=1e-3),
@@ -125,8 +125,8 @@ PRESETS: dict[str, Callable[[], Config]] = {
     "identity": identity,
     "partial": partial,
     "photo": photo,
-    "report": report,
-    "report-small": report_small,
+    "original": original,
+    "original-small": original_small,
     "tiny": tiny,
     "unlabelled": unlabelled,
 }

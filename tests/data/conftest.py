@@ -21,8 +21,8 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def write_picture() -> Callable[..., Path]:
-    """Writes a picture of one colour, or of noise."""
+def write_image() -> Callable[..., Path]:
+    """Writes an image of one colour, or of noise."""
 
     def write(path: Path, colour: int | None = None, size: tuple[int, int] = SIZE) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def write_picture() -> Callable[..., Path]:
 
 @pytest.fixture
 def image_set() -> Callable[..., ImageSet]:
-    """A set in memory whose picture i has the value i (mod 256) everywhere."""
+    """A set in memory whose image i has the value i (mod 256) everywhere."""
 
     def build(classes: list[int], **fields: object) -> ImageSet:
         n = len(classes)

@@ -8,19 +8,19 @@ import pytest
 
 from chiasm.config import DataConfig
 from chiasm.data import DataError, cache, open_data
-from chiasm.data.folder import Folder
+from chiasm.data.sources.folder import Folder
 
 
 @pytest.fixture
-def photos(tmp_path, write_picture):
+def photos(tmp_path, write_image):
     for i in range(5):
-        write_picture(tmp_path / "photos" / "ab"[i % 2] / f"{i}.png", colour=40 * i)
+        write_image(tmp_path / "photos" / "ab"[i % 2] / f"{i}.png", colour=40 * i)
     return tmp_path / "photos"
 
 
 @pytest.fixture
 def count_decoded(monkeypatch):
-    """How many pictures were decoded, as a list that grows."""
+    """How many images were decoded, as a list that grows."""
     decoded: list[int] = []
     original = Folder.decode
 
@@ -33,7 +33,7 @@ def count_decoded(monkeypatch):
 
 
 def open_photos(photos, side_px=8, **options):
-    return open_data(DataConfig(source=str(photos), **options), side_px, progress=False)
+    return open_data(DataConfig(source=str(photos), **options), side_px, progress_bar=False)
 
 
 def test_second_opening_decodes_nothing_and_is_equal(photos, count_decoded):
@@ -57,17 +57,17 @@ def test_another_side_or_fit_is_another_cache(photos, count_decoded):
     assert len(count_decoded) == 15
 
 
-def test_changed_file_is_decoded_again(photos, write_picture):
+def test_changed_file_is_decoded_again(photos, write_image):
     before = open_photos(photos)
-    write_picture(photos / "a" / "2.png", colour=255)
+    write_image(photos / "a" / "2.png", colour=255)
     after = open_photos(photos)
     assert before.images[1].max() == 80
     assert after.images[1].min() == 255
 
 
-def test_added_file_and_changed_labels_are_seen(photos, write_picture):
+def test_added_file_and_changed_labels_are_seen(photos, write_image):
     assert len(open_photos(photos)) == 5
-    write_picture(photos / "c" / "9.png")
+    write_image(photos / "c" / "9.png")
     assert open_photos(photos).class_names == ("a", "b", "c")
     (photos / "metadata.csv").write_text("file_name,class\na/0.png,dog\n")
     assert open_photos(photos).class_names == ("dog",)
@@ -107,7 +107,7 @@ def test_two_at_once_agree(photos, cache_dir):
             return found
 
     def build():
-        results.append(cache.open_cached(Slow(photos), 8, "crop", progress=False))
+        results.append(cache.open_cached(Slow(photos), 8, "crop", progress_bar=False))
 
     threads = [threading.Thread(target=build) for _ in range(2)]
     for thread in threads:
@@ -118,7 +118,7 @@ def test_two_at_once_agree(photos, cache_dir):
     assert len(list(cache_dir.iterdir())) == 1
 
 
-def test_unusable_files_are_skipped_and_named(photos, write_picture):
+def test_unusable_files_are_skipped_and_named(photos, write_image):
     (photos / "a" / "1_bad.png").write_bytes(b"nothing")
     images = open_photos(photos)
     assert [name for name, _ in images.skipped] == ["a/1_bad.png"]
@@ -127,27 +127,27 @@ def test_unusable_files_are_skipped_and_named(photos, write_picture):
     assert images.classes.tolist() == [0, 0, 0, 1, 1]
 
 
-def test_many_pictures_in_threads_keep_their_order(tmp_path, write_picture, monkeypatch):
+def test_many_images_in_threads_keep_their_order(tmp_path, write_image, monkeypatch):
     monkeypatch.setattr(cache, "FEW", 3)
     monkeypatch.setattr(Folder, "chunk_size", 2)
     for i in range(37):
-        write_picture(tmp_path / "many" / f"{i}.png", colour=5 * i, size=(3 + i, 5))
+        write_image(tmp_path / "many" / f"{i}.png", colour=5 * i, size=(3 + i, 5))
     images = open_photos(tmp_path / "many", side_px=2)
     assert images.images[:, 0, 0, 0].tolist() == [5 * i for i in range(37)]
     assert images.names[10] == "10.png"
 
 
-def test_fewer_than_two_pictures(tmp_path, write_picture):
-    write_picture(tmp_path / "one" / "a.png")
+def test_fewer_than_two_images(tmp_path, write_image):
+    write_image(tmp_path / "one" / "a.png")
     (tmp_path / "one" / "b.png").touch()
-    with pytest.raises(DataError, match=r"1 usable pictures.*at least 2.*b\.png: not a picture"):
+    with pytest.raises(DataError, match=r"1 usable images.*at least 2.*b\.png: not an image"):
         open_photos(tmp_path / "one")
 
 
 def test_unwritable_cache_says_what_to_set(photos, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="CHIASM_CACHE"):
-        open_data(DataConfig(source=str(photos)), 8, cache_dir=tmp_path / "file", progress=False)
+        open_data(DataConfig(source=str(photos)), 8, cache_dir=tmp_path / "file", progress_bar=False)
 
 
 def test_full_disk_is_foreseen(photos, monkeypatch):

@@ -20,13 +20,13 @@ def mixed_bag(image_set):
         content_values=(("left", "right"),),
         sizes=np.array([[24, 16]] * 6 + [[3, 90]]),
         partition=("train",) * 5 + ("val",) * 2,
-        skipped=(("broken.png", "not a picture"),),
+        skipped=(("broken.png", "not an image"),),
     )
 
 
 def test_findings(mixed_bag):
     found = describe(mixed_bag)
-    assert found.num_pictures == 7
+    assert found.num_images == 7
     assert found.class_sizes == {"c0": 3, "c1": 3}
     assert found.num_unlabelled == 1
     assert found.content_sizes == {"pose": {"left": 4, "right": 2}}
@@ -41,13 +41,13 @@ def test_findings(mixed_bag):
 def test_text_names_what_is_wrong(mixed_bag):
     text = str(describe(mixed_bag))
     for line in (
-        "7 pictures, 4 x 4 pixels once decoded",
+        "7 images, 4 x 4 pixels once decoded",
         "original sizes: 3 to 24 wide, 16 to 90 high",
-        "classes: 2, pictures of each: 3 at least, 3 in the middle, 3 at most",
+        "classes: 2, images of each: 3 at least, 3 in the middle, 3 at most",
         "content pose: left 4, right 2",
         "combinations shown: 3 of 4",
         "exact duplicates: 1, such as p1 = p4",
-        "  broken.png: not a picture",
+        "  broken.png: not an image",
     ):
         assert line in text.splitlines()
 
@@ -55,7 +55,7 @@ def test_text_names_what_is_wrong(mixed_bag):
 def test_bare_set_is_described(image_set):
     text = str(describe(image_set([UNLABELLED] * 3)))
     assert "classes: none" in text
-    assert "nearly constant pictures: 3" in text
+    assert "nearly constant images: 3" in text
 
 
 def test_contact_sheet_begins_a_row_for_each_class(image_set):
@@ -65,7 +65,7 @@ def test_contact_sheet_begins_a_row_for_each_class(image_set):
     assert sheet[::4, ::4, 0].tolist() == [[1, 4], [0, 2], [3, 255]]
 
 
-def test_contact_sheet_keeps_pictures_upright(image_set):
+def test_contact_sheet_keeps_images_upright(image_set):
     ramp = np.arange(2 * 3 * 4 * 4, dtype=np.uint8).reshape(2, 3, 4, 4)
     sheet = np.asarray(contact_sheet(image_set([0, 0], images=ramp), np.array([1, 0]), columns=2))
     np.testing.assert_array_equal(sheet, np.concatenate([ramp[1], ramp[0]], axis=2).transpose(1, 2, 0))

@@ -14,7 +14,7 @@ def test_has_classes_needs_two_of_one(image_set, classes, expected):
 
 
 def grid(image_set, **fields):
-    """Two classes, contents 0 to 2; class 1 lacks content 2, and the last picture has no content."""
+    """Two classes, contents 0 to 2; class 1 lacks content 2, and the last image has no content."""
     contents = np.array([[0], [1], [2], [0], [1], [UNLABELLED]])
     return image_set(
         [0, 0, 0, 1, 1, 1],

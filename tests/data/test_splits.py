@@ -35,7 +35,7 @@ def images(request, image_set):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("held_out", [0.01, 0.2, 0.5])
-def test_every_picture_is_in_one_part(images, seed, held_out):
+def test_every_image_is_in_one_part(images, seed, held_out):
     split = make_split(images, DataConfig(split_seed=seed, held_out=held_out))
     together = np.concatenate(astuple(split))
     assert sorted(together.tolist()) == list(range(len(images)))
@@ -45,7 +45,7 @@ def test_every_picture_is_in_one_part(images, seed, held_out):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_classes_keep_two_pictures_and_large_ones_give_one(image_set, seed):
+def test_classes_keep_two_images_and_large_ones_give_one(image_set, seed):
     images = image_set(SETS["uneven"])
     split = make_split(images, DataConfig(split_seed=seed, held_out_classes=0.0))
     total = np.bincount(images.classes, minlength=12)
@@ -105,7 +105,7 @@ def test_missing_official_validation_is_taken_from_train(image_set):
 
 
 def test_official_split_without_training(image_set):
-    with pytest.raises(DataError, match="no usable training picture"):
+    with pytest.raises(DataError, match="no usable training image"):
         make_split(image_set([0, 0], partition=("test", "val")), DataConfig())
 
 
@@ -132,7 +132,7 @@ def test_odd_names_survive(image_set, tmp_path):
 def test_split_of_other_data(image_set, tmp_path):
     images = image_set(SETS["many"])
     save_split(make_split(images, DataConfig()), images, tmp_path / "split.json")
-    with pytest.raises(DataError, match=r"\d+ pictures of this split are not in the data, such as \['p"):
+    with pytest.raises(DataError, match=r"\d+ images of this split are not in the data, such as \['p"):
         load_split(tmp_path / "split.json", image_set([0, 0]))
 
 

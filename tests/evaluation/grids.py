@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from chiasm.config import ModelConfig
 from chiasm.data import UNLABELLED, ImageSet
-from chiasm.evaluation.inference import to_unit
+from chiasm.inference import to_unit
 from chiasm.networks import CrossModel
 
 SIDE = 16
@@ -65,7 +65,7 @@ def unflat(code: Tensor) -> Tensor:
 
 
 def copies_x1() -> CrossModel:
-    """Code A is the whole picture, code B is ignored."""
+    """Code A is the whole image, code B is ignored."""
     return fake(flat, flat, lambda a, b: unflat(a))
 
 
@@ -74,7 +74,7 @@ def copies_x2() -> CrossModel:
 
 
 def oracle(images: ImageSet) -> CrossModel:
-    """Knows every picture by heart, and so draws every true mix."""
+    """Knows every image by heart, and so draws every true mix."""
     known = to_unit(torch.from_numpy(images.images))
 
     def look_up(x: Tensor) -> Tensor:
@@ -95,9 +95,9 @@ def oracle(images: ImageSet) -> CrossModel:
 
 
 def steganographer() -> CrossModel:
-    """Hides x2's picture in the last digits of a copy of x1, and reads it back: crossing twice comes home.
+    """Hides x2's image in the last digits of a copy of x1, and reads it back: crossing twice comes home.
 
-    The mix x_a1b2 looks like x1; code B of a picture is read from digits far below what 8 bits can hold.
+    The mix x_a1b2 looks like x1; code B of an image is read from digits far below what 8 bits can hold.
     """
     step = 1e-3
 

@@ -15,11 +15,11 @@ from chiasm.evaluation.classifiers import (
     prepare,
     swap_accuracy,
 )
-from chiasm.evaluation.heads import Plan
-from chiasm.evaluation.inference import to_unit
+from chiasm.evaluation.fitting import FitSettings
+from chiasm.inference import to_unit
 
 PAIRS = np.arange(60), np.arange(99, 159)
-QUICK = Plan(lr=4e-3, batch=32, min_steps=25, max_rounds=4)
+QUICK = FitSettings(lr=4e-3, batch=32, min_steps=25, max_rounds=4)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def images() -> ImageSet:
 @pytest.fixture(scope="module")
 def net(images: ImageSet) -> Classifier:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifiers, "PLAN", QUICK)
+        patch.setattr(classifiers, "SETTINGS", QUICK)
         return fit_classifier(images, np.arange(len(images)), seed=0)
 
 
@@ -78,7 +78,7 @@ def test_class_means_tell_classes_apart_that_no_head_knows(net: Classifier) -> N
 
 
 def test_a_function_of_the_seed(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifiers, "PLAN", Plan(lr=1e-3, batch=8, min_steps=2, max_rounds=1))
+    monkeypatch.setattr(classifiers, "SETTINGS", FitSettings(lr=1e-3, batch=8, min_steps=2, max_rounds=1))
     nets = [fit_classifier(images, np.arange(40), seed=s) for s in (1, 1, 2)]
     weights = [next(n.parameters()) for n in nets]
     assert torch.equal(weights[0], weights[1])
@@ -89,12 +89,12 @@ def test_nothing_to_classify_is_none() -> None:
     assert fit_classifier(grid(labelled=False), np.arange(10)) is None
 
 
-def test_pictures_larger_than_needed_are_shrunk() -> None:
+def test_images_larger_than_needed_are_shrunk() -> None:
     assert Classifier((2,), 128)(torch.zeros(2, 3, 128, 128))[0].shape == (2, 2)
     assert isinstance(Classifier((2,), 128).trunk[0], torch.nn.AvgPool2d)
 
 
-def test_shifts_move_the_picture_and_only_in_training() -> None:
+def test_shifts_move_the_image_and_only_in_training() -> None:
     x = torch.zeros(1, 3, 9, 9)
     x[0, :, 4, 4] = 1
     randomness = torch.Generator().manual_seed(0)

@@ -9,25 +9,26 @@ from grids import copies_x1, grid, oracle
 from chiasm.cli import main
 from chiasm.config import DataConfig
 from chiasm.data import UNLABELLED, ImageSet, Split, make_split
-from chiasm.evaluation import classifiers, probes, topics
+from chiasm.evaluation import classifiers, probes
+from chiasm.evaluation.context import CLASSES, SAMPLES, find_held_out
 from chiasm.evaluation.evaluate import NOT_MEASURED, evaluate, save_results
-from chiasm.evaluation.heads import Plan
-from chiasm.evaluation.sample import CLASSES, SAMPLES, find_parts
+from chiasm.evaluation.fitting import FitSettings
+from chiasm.evaluation.metrics import topics
 from chiasm.evaluation.table import table
 
-TOPICS = {"swap", "leakage", "swap_accuracy", "cheats", "realism"}
+METRICS = {"swap", "leakage", "swap_accuracy", "shortcuts", "realism"}
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifiers, "PLAN", Plan(lr=4e-3, batch=32, min_steps=15, max_rounds=3))
-    short = {kind: Plan(lr=5e-2, min_steps=12, max_rounds=4) for kind in ("linear", "mlp")}
-    monkeypatch.setattr(probes, "PLANS", short)
+    monkeypatch.setattr(classifiers, "SETTINGS", FitSettings(lr=4e-3, batch=32, min_steps=15, max_rounds=3))
+    short = {kind: FitSettings(lr=5e-2, min_steps=12, max_rounds=4) for kind in ("linear", "mlp")}
+    monkeypatch.setattr(probes, "SETTINGS", short)
 
 
 def measured(model, images: ImageSet, **options) -> dict:
     split = make_split(images, DataConfig(held_out=0.3, held_out_classes=0.3))
-    options = {"noise_b": 0.0, "num": 40, "progress": False} | options
+    options = {"noise_b": 0.0, "num": 40, "progress_bar": False} | options
     return evaluate(model, images, split, **options)
 
 
@@ -38,15 +39,15 @@ def numbers(results: dict) -> list[dict]:
     return [n for value in results.values() if isinstance(value, dict) for n in numbers(value)]
 
 
-def test_an_oracle_on_held_out_pictures_and_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topics, "MIN_PICTURES", 4)
+def test_an_oracle_on_held_out_images_and_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "MIN_IMAGES", 4)
     images = grid(num_classes=16, num_contents=4)
     results = measured(oracle(images), images)
     for part in (SAMPLES, CLASSES):
-        assert set(results[part]) == TOPICS
+        assert set(results[part]) == METRICS
         assert results[part]["swap"]["swap"]["l1"]["mean"] == pytest.approx(0, abs=1e-6)
-        assert results[part]["cheats"]["alarms"] == []
-        assert results[part]["cheats"]["copy_x1"] == results[part]["cheats"]["copy_x1_true"]
+        assert results[part]["shortcuts"]["alarms"] == []
+        assert results[part]["shortcuts"]["copy_x1"] == results[part]["shortcuts"]["copy_x1_true"]
         assert results[part]["leakage"]["place"]["b_used"] == results[part]["leakage"]["place"]["b"]
     assert results[SAMPLES]["leakage"]["place"]["b"]["linear"]["mean"] == 1
     assert all(n["low"] - 1e-9 <= n["mean"] <= n["high"] + 1e-9 for n in numbers(results))
@@ -62,7 +63,7 @@ def test_a_copier_is_shown_as_one() -> None:
     results = measured(copies_x1(), images, part="val", noise_b=0.5)
     swap = results[SAMPLES]["swap"]
     assert swap["ratio"]["copy_x1"]["mean"] == pytest.approx(1)
-    assert results[SAMPLES]["cheats"]["copy_x1"]["mean"] == 1
+    assert results[SAMPLES]["shortcuts"]["copy_x1"]["mean"] == 1
     assert "copy-through" in table(results)
     assert results[SAMPLES]["leakage"]["class"]["b_used"] != results[SAMPLES]["leakage"]["class"]["b"]
     accuracy = results[SAMPLES]["swap_accuracy"]["place"]
@@ -89,12 +90,12 @@ def test_classes_alone() -> None:
     assert "not measured" in table(results)
 
 
-def test_a_flat_folder_of_pictures() -> None:
+def test_a_flat_folder_of_images() -> None:
     results = measured(copies_x1(), grid(labelled=False), num=25)
-    assert set(results[SAMPLES]) == {"swap", "cheats"}
+    assert set(results[SAMPLES]) == {"swap", "shortcuts"}
     reasons = results[NOT_MEASURED]
-    assert {f"{SAMPLES}.{topic}" for topic in ("leakage", "swap_accuracy", "realism")} <= set(reasons)
-    assert results[SAMPLES]["cheats"]["copy_x1"]["mean"] == 1
+    assert {f"{SAMPLES}.{metric}" for metric in ("leakage", "swap_accuracy", "realism")} <= set(reasons)
+    assert results[SAMPLES]["shortcuts"]["copy_x1"]["mean"] == 1
     assert "reconstruction" in table(results)
 
 
@@ -102,7 +103,7 @@ def test_an_official_split_of_classes_counts_as_held_out_classes() -> None:
     images = grid(num_classes=4, num_contents=2)
     images.classes[7] = UNLABELLED
     none = np.zeros(0, dtype=np.int64)
-    parts = find_parts(images, Split(np.arange(4), none, np.arange(2, 8), none, none), "test")
+    parts = find_held_out(images, Split(np.arange(4), none, np.arange(2, 8), none, none), "test")
     assert {p.name: p.indices.tolist() for p in parts} == {SAMPLES: [2, 3, 7], CLASSES: [4, 5, 6]}
 
 
@@ -123,7 +124,7 @@ def test_mistakes_are_explained(arguments: list[str], words: list[str], capsys) 
     assert all(word in capsys.readouterr().err for word in words[:1])
 
 
-def test_a_model_without_a_run_needs_pictures(trained: Path, tmp_path: Path, capsys) -> None:
+def test_a_model_without_a_run_needs_images(trained: Path, tmp_path: Path, capsys) -> None:
     lonely = tmp_path / "lonely"
     (trained / "model").rename(lonely)
     try:

@@ -68,7 +68,7 @@ def test_unknown_and_unlearned_values_are_left_out() -> None:
     codes = {"a": torch.eye(3)[torch.from_numpy(np.maximum(labels, 0))].repeat(1, 1)}
     probes = fit_factor({"a": codes["a"][:6]}, {}, labels[:6])
     assert probes.num_fit == 4
-    assert read_factor(probes, {"a": codes["a"][6:]}, labels[6:], np.arange(2)).startswith("no held-out picture")
+    assert read_factor(probes, {"a": codes["a"][6:]}, labels[6:], np.arange(2)).startswith("no held-out image")
     found = read_factor(probes, codes, labels, np.arange(8))
     assert found["a"]["linear"]["n"] == 4
     assert found["majority"] == 0.75
@@ -85,9 +85,9 @@ def test_the_same_seed_gives_the_same_probe() -> None:
 
 
 def test_pixels_are_means_over_squares() -> None:
-    pictures = np.zeros((2, 3, 32, 32), dtype=np.uint8)
-    pictures[1, 0, :2, :2] = 255
-    found = pixels(pictures)
+    images = np.zeros((2, 3, 32, 32), dtype=np.uint8)
+    images[1, 0, :2, :2] = 255
+    found = pixels(images)
     assert found.shape == (2, 3 * 16 * 16)
     assert float(found[1, 0]) == 1
     assert float(found[1, 1:].max()) == -1

@@ -5,7 +5,7 @@ import pytest
 from grids import grid
 
 from chiasm.evaluation import references
-from chiasm.evaluation.references import mean_picture, retrieve
+from chiasm.evaluation.references import mean_image, retrieve
 
 
 def test_retrieval_is_of_x1_s_class_and_shows_x2_s_content_where_the_pool_has_it() -> None:
@@ -33,8 +33,8 @@ def test_retrieval_agrees_with_the_plain_distance() -> None:
     assert found[0] == min(distances, key=distances.get)
 
 
-def test_mean_picture_is_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mean_image_is_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(references, "CHUNK", 5)
     images, index = grid(), np.array([3, 1, 7, 20, 30, 31, 40])
     wanted = images.images[index].astype(float).mean(axis=0) / 127.5 - 1
-    np.testing.assert_allclose(mean_picture(images, index), wanted, atol=1e-6)
+    np.testing.assert_allclose(mean_image(images, index), wanted, atol=1e-6)

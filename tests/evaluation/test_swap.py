@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from chiasm.data import ImageSet
-from chiasm.evaluation.inference import draw, encode, to_bytes, to_unit
 from chiasm.evaluation.swap import swap_errors
 from chiasm.evaluation.triplets import Triplets
+from chiasm.inference import encode, generate, to_bytes, to_unit
 from chiasm.networks import CrossModel
 
 
@@ -23,10 +23,10 @@ def test_batches_do_not_change_the_result(model: CrossModel, avatars: ImageSet) 
     a, b = encode(model, avatars.images[:70])
     single = model.encoder_a(to_unit(torch.from_numpy(avatars.gather(np.array([66])))))
     torch.testing.assert_close(a[66:67], single, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(draw(model, a, b)[66:67], model.generator(a[66:67], b[66:67]), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(generate(model, a, b)[66:67], model.generator(a[66:67], b[66:67]), atol=1e-5, rtol=1e-5)
 
 
-def test_copy_errors_are_the_distances_of_the_pictures(model: CrossModel, avatars: ImageSet) -> None:
+def test_copy_errors_are_the_distances_of_the_images(model: CrossModel, avatars: ImageSet) -> None:
     triplets = Triplets(np.array([0, 3]), np.array([10, 20]), np.array([5, 6]))
     errors = swap_errors(model.eval(), avatars, triplets)
     images = avatars.images.astype(float) / 127.5
@@ -36,7 +36,7 @@ def test_copy_errors_are_the_distances_of_the_pictures(model: CrossModel, avatar
     assert errors["copy_x2"] == pytest.approx(wanted, rel=1e-4)
 
 
-def test_swap_of_a_picture_with_itself_is_its_reconstruction(model: CrossModel, avatars: ImageSet) -> None:
+def test_swap_of_an_image_with_itself_is_its_reconstruction(model: CrossModel, avatars: ImageSet) -> None:
     same = np.arange(4)
     errors = swap_errors(model.eval(), avatars, Triplets(same, same, same))
     assert errors["swap"] == pytest.approx(errors["reconstruction"], rel=1e-5)

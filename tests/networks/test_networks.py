@@ -19,7 +19,7 @@ def count(module: nn.Module) -> int:
 
 def test_report_has_the_printed_parameter_counts() -> None:
     with torch.device("meta"):
-        model = CrossModel(PRESETS["report"]().model)
+        model = CrossModel(PRESETS["original"]().model)
     modulation = count(model.generator.modulation)
     assert count(model.encoder_a) == count(model.encoder_b) == 4_886_464
     assert count(model.generator) - modulation == 78_823_683
@@ -27,7 +27,7 @@ def test_report_has_the_printed_parameter_counts() -> None:
 
 
 def test_report_ends_in_a_sigmoid_and_its_codes_in_a_leaky_relu() -> None:
-    config = PRESETS["report"]().model
+    config = PRESETS["original"]().model
     assert config.output == "sigmoid"
     with torch.device("meta"):
         model = CrossModel(config)
@@ -48,7 +48,7 @@ def test_a_pooled_encoder_is_twice_as_deep_and_does_not_see_where() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_draws_pictures_of_its_side(name: str) -> None:
+def test_every_preset_draws_images_of_its_side(name: str) -> None:
     config = PRESETS[name]().model
     with torch.device("meta"):
         model = CrossModel(config)

@@ -13,10 +13,10 @@ from PIL import Image
 from chiasm.checkpoint import load_model
 from chiasm.config import Config, ConfigError, GanConfig, LossConfig
 from chiasm.presets import PRESETS, from_preset, unlabelled
+from chiasm.runs import RunError, RunFolder, read_metrics
 from chiasm.training import fit
 from chiasm.training.budget import Budget, step_size
 from chiasm.training.fit import TrainingDivergedError
-from chiasm.training.run import RunError, RunFolder, read_metrics
 from chiasm.training.validate import choose_matrix
 
 
@@ -30,7 +30,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 SHRUNK_COMPACT = {"encoder_widths": [4, 4, 4], "generator_widths": [4, 4, 4], "side_px": 16, "dense_widths": [4]}
 SHRUNK_REPORT = {**SHRUNK_COMPACT, "dense_widths": [4, 4], "head_widths": [4]}
-SHRUNK_MODEL = {"report": SHRUNK_REPORT, "report-small": SHRUNK_REPORT, "tiny": {}}
+SHRUNK_MODEL = {"report": SHRUNK_REPORT, "original-small": SHRUNK_REPORT, "tiny": {}}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -45,7 +45,7 @@ def test_every_preset_fits_two_steps_when_shrunk(name: str, tmp_path: Path) -> N
         "compile": "off",
     }
     config = from_preset(name, {"data": tiny_data, "model": SHRUNK_MODEL.get(name, SHRUNK_COMPACT), "train": train})
-    result = fit(config, runs=tmp_path, progress=False)
+    result = fit(config, runs=tmp_path, progress_bar=False)
     assert result.step == 2
     assert all(np.isfinite(value) for value in result.metrics.values())
 
@@ -65,15 +65,15 @@ def test_a_run_leaves_everything_it_promises(trained: Path, config: Config) -> N
 
 def test_training_learns(config: Config, tmp_path: Path) -> None:
     config = with_train(config, steps=80, validate_every=79, lr=5e-3)
-    result = fit(config, runs=tmp_path, progress=False)
+    result = fit(config, runs=tmp_path, progress_bar=False)
     rows = read_metrics(result.run / "metrics.csv")
     losses = [row["train/swap"] for row in rows if "train/swap" in row]
     assert losses[-1] < 0.8 * losses[0]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Config, tmp_path: Path) -> None:
-    first, again = (weights(fit(config, runs=tmp_path, progress=False).run) for _ in range(2))
-    other = weights(fit(with_train(config, seed=1), runs=tmp_path, progress=False).run)
+    first, again = (weights(fit(config, runs=tmp_path, progress_bar=False).run) for _ in range(2))
+    other = weights(fit(with_train(config, seed=1), runs=tmp_path, progress_bar=False).run)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["generator.rgb.weight"], other["generator.rgb.weight"])
 
@@ -81,9 +81,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Co
 @pytest.mark.parametrize("gan", [GanConfig(), GanConfig(weight=0.1, r1=1.0, widths=(4,))])
 def test_resuming_goes_on_as_if_never_stopped(gan: GanConfig, config: Config, tmp_path: Path) -> None:
     config = dataclasses.replace(with_train(config, cosine=False), gan=gan)
-    whole = fit(with_train(config, steps=4), runs=tmp_path, progress=False)
-    half = fit(with_train(config, steps=2), name="half", runs=tmp_path, progress=False)
-    resumed = fit(with_train(config, steps=4), resume=half.run, progress=False)
+    whole = fit(with_train(config, steps=4), runs=tmp_path, progress_bar=False)
+    half = fit(with_train(config, steps=2), name="half", runs=tmp_path, progress_bar=False)
+    resumed = fit(with_train(config, steps=4), resume=half.run, progress_bar=False)
     assert resumed.step == 4
     wanted, got = weights(whole.run), weights(resumed.run)
     assert all(torch.equal(wanted[name], got[name]) for name in wanted)
@@ -94,44 +94,44 @@ def test_resuming_goes_on_as_if_never_stopped(gan: GanConfig, config: Config, tm
 
 def test_a_finished_run_asks_for_a_larger_budget(trained: Path, config: Config) -> None:
     with pytest.raises(ConfigError, match="larger"):
-        fit(config, resume=trained, progress=False)
+        fit(config, resume=trained, progress_bar=False)
 
 
 def test_interrupt_leaves_a_checkpoint_that_resumes(config: Config, tmp_path: Path) -> None:
     endless = with_train(config, steps=None, max_minutes=5.0)
     timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    result = fit(endless, runs=tmp_path, progress=False)
+    result = fit(endless, runs=tmp_path, progress_bar=False)
     assert result.interrupted
     assert result.step > 0
     steps = result.step + 2
-    resumed = fit(with_train(config, steps=steps), resume=result.run, progress=False)
+    resumed = fit(with_train(config, steps=steps), resume=result.run, progress_bar=False)
     assert resumed.step == steps
 
 
 def test_divergence_names_the_step_and_the_term(config: Config, tmp_path: Path) -> None:
     hopeless = with_train(config, lr=1e38, steps=40)
-    with pytest.raises(TrainingDivergedError, match=r"step \d+: the term '(apart_.|swap|decay_b)' is (nan|inf)"):
-        fit(hopeless, runs=tmp_path, progress=False)
+    with pytest.raises(TrainingDivergedError, match=r"step \d+: the term '(contrastive_.|swap|decay_b)' is (nan|inf)"):
+        fit(hopeless, runs=tmp_path, progress_bar=False)
 
 
 def test_crossing_terms_start_late(config: Config, tmp_path: Path) -> None:
     loss = LossConfig(weight_rec=1.0, gamma=0.4, cross_start=0.5)
     config = dataclasses.replace(with_train(config, steps=4, validate_every=1), loss=loss)
-    rows = read_metrics(fit(config, runs=tmp_path, progress=False).run / "metrics.csv")
+    rows = read_metrics(fit(config, runs=tmp_path, progress_bar=False).run / "metrics.csv")
     crossed = [row["step"] for row in rows if "train/cycle_a" in row]
     assert crossed == [3, 4]
 
 
-def test_pictures_without_classes_are_refused_with_the_remedy(config: Config, tmp_path: Path) -> None:
+def test_images_without_classes_are_refused_with_the_remedy(config: Config, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for i in range(6):
         Image.fromarray(rng.integers(0, 255, (20, 24, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
     flat = dataclasses.replace(config, data=dataclasses.replace(config.data, source=str(tmp_path)))
     with pytest.raises(ConfigError, match="--preset unlabelled"):
-        fit(flat, runs=tmp_path / "runs", progress=False)
+        fit(flat, runs=tmp_path / "runs", progress_bar=False)
     loss = unlabelled().loss
-    result = fit(dataclasses.replace(flat, loss=loss), runs=tmp_path / "runs", progress=False)
+    result = fit(dataclasses.replace(flat, loss=loss), runs=tmp_path / "runs", progress_bar=False)
     assert set(result.metrics) >= {"swap/reconstruction", "val/rec"}
 
 
@@ -148,7 +148,7 @@ def test_celeba_in_the_official_layout_trains_end_to_end(tmp_path: Path) -> None
     (tmp_path / "identity_CelebA.txt").write_text("".join(f"{name} {i // 3}\n" for i, name in enumerate(names)))
     train = {"steps": 2, "epochs": None, "batch_size": 4, "num_val_pairs": 2, "compile": "off"}
     changes = {"data": {"source": str(tmp_path)}, "model": SHRUNK_MODEL["report"], "train": train}
-    result = fit(from_preset("report", changes), runs=tmp_path / "runs", progress=False)
+    result = fit(from_preset("original", changes), runs=tmp_path / "runs", progress_bar=False)
     split = json.loads((result.run / "split.json").read_text())
     assert split["train"] == names[:12]
     assert split["val"] == names[12:]
@@ -157,19 +157,19 @@ def test_celeba_in_the_official_layout_trains_end_to_end(tmp_path: Path) -> None
 
 def test_bf16_on_a_cpu_is_refused(config: Config, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="train.precision"):
-        fit(with_train(config, precision="bf16-mixed"), runs=tmp_path, progress=False)
+        fit(with_train(config, precision="bf16-mixed"), runs=tmp_path, progress_bar=False)
 
 
 def test_a_taken_name_is_refused(trained: Path, config: Config) -> None:
     with pytest.raises(RunError, match="--resume"):
-        fit(config, name="trained", runs=trained.parent, progress=False)
+        fit(config, name="trained", runs=trained.parent, progress_bar=False)
 
 
 def test_budget_ends_with_the_first_limit(config: Config) -> None:
     budget = Budget.of(with_train(config, steps=10, epochs=2.0, max_minutes=1.0).train, steps_per_epoch=3.0)
     assert budget.steps == 6
-    assert budget.used(3, 0.0) == 0.5
-    assert budget.used(3, 45.0) == 0.75
+    assert budget.progress(3, 0.0) == 0.5
+    assert budget.progress(3, 45.0) == 0.75
 
 
 def test_cosine_ends_at_zero_with_the_budget(config: Config) -> None:

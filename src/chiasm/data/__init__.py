@@ -1,12 +1,12 @@
-"""Pictures in: one interface over all sources, a cache, splits and pairs."""
+"""Images in: one interface over all sources, a cache, splits and pairs."""
 
-from chiasm.data.decode import decode_picture, read_picture
+from chiasm.data.batches import Batches, LoadedBatch
+from chiasm.data.decode import decode_image, read_image
 from chiasm.data.describe import contact_sheet, describe
+from chiasm.data.find_source import open_data
 from chiasm.data.image_set import UNLABELLED, DataError, ImageSet
-from chiasm.data.open import open_data
-from chiasm.data.pairs import Batches, LoadedBatch
+from chiasm.data.labels import hide_labels
 from chiasm.data.splits import Split, load_split, make_split, save_split
-from chiasm.data.supervision import supervise
 
 __all__ = [
     "UNLABELLED",
@@ -16,12 +16,12 @@ __all__ = [
     "LoadedBatch",
     "Split",
     "contact_sheet",
-    "decode_picture",
+    "decode_image",
     "describe",
     "load_split",
     "make_split",
     "open_data",
-    "read_picture",
+    "read_image",
     "save_split",
-    "supervise",
+    "hide_labels",
 ]

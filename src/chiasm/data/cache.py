@@ -1,4 +1,4 @@
-"""Every picture is decoded once, into a memory-mapped array that opens at once ever after."""
+"""Every image is decoded once, into a memory-mapped array that opens at once ever after."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tqdm import tqdm
 from chiasm.data import decode
 from chiasm.data.decode import Decoded, Fit, Refused
 from chiasm.data.image_set import DataError, ImageSet
-from chiasm.data.names import Names
-from chiasm.data.source import Listing, Source
+from chiasm.data.packed_strings import PackedStrings
+from chiasm.data.sources.source import Listing, Source
 
 FORMAT = 2
 """Raise it whenever the files of a cache change their meaning."""
@@ -38,22 +38,22 @@ def default_cache_dir() -> Path:
 
 
 def open_cached(
-    source: Source, side_px: int, fit: Fit, cache_dir: Path | None = None, progress: bool = True
+    source: Source, side_px: int, fit: Fit, cache_dir: Path | None = None, progress_bar: bool = True
 ) -> ImageSet:
-    """Opens the pictures of a source, decoding them if that was not done before.
+    """Opens the images of a source, decoding them if that was not done before.
 
     Args:
-        source: where the pictures come from.
-        side_px: height and width of the decoded pictures.
+        source: where the images come from.
+        side_px: height and width of the decoded images.
         fit: 'crop' or 'pad'.
         cache_dir: folder of the caches; default_cache_dir() when not given.
-        progress: whether to show a bar while decoding.
+        progress_bar: whether to show a bar while decoding.
 
     Returns:
         The set, its pixels memory-mapped.
 
     Raises:
-        DataError: if fewer than two pictures are usable, or the cache cannot be written.
+        DataError: if fewer than two images are usable, or the cache cannot be written.
     """
     place = (cache_dir or default_cache_dir()) / cache_key(source, side_px, fit)
     found = _load(place)
@@ -65,11 +65,11 @@ def open_cached(
         with tempfile.TemporaryDirectory(prefix=".building-", dir=place.parent) as name:
             building = Path(name) / "cache"
             building.mkdir()
-            _build(source, listing, side_px, fit, building, progress)
+            _build(source, listing, side_px, fit, building, progress_bar)
             _publish(building, place)
     except OSError as error:
         raise DataError(
-            f"{place.parent}: the cache of decoded pictures cannot be written ({error}); "
+            f"{place.parent}: the cache of decoded images cannot be written ({error}); "
             f"set CHIASM_CACHE to a folder with space that is yours to write."
         ) from error
     built = _load(place)
@@ -84,7 +84,7 @@ def cache_key(source: Source, side_px: int, fit: Fit) -> str:
     return hashlib.sha256((transform + source.fingerprint()).encode(errors="surrogateescape")).hexdigest()
 
 
-def _build(source: Source, listing: Listing, side_px: int, fit: Fit, folder: Path, progress: bool) -> None:
+def _build(source: Source, listing: Listing, side_px: int, fit: Fit, folder: Path, progress_bar: bool) -> None:
     n = len(listing.names)
     _require_space(folder, n * 3 * side_px * side_px)
     kept = np.zeros(n, dtype=bool)
@@ -93,7 +93,7 @@ def _build(source: Source, listing: Listing, side_px: int, fit: Fit, folder: Pat
     with (folder / "images.npy").open("wb") as file:
         _write_header(file, 0, side_px)
         decoded = _decode_all(source, n, side_px, fit)
-        bar = tqdm(decoded, total=n, desc="preparing pictures", unit=" pictures", disable=not progress)
+        bar = tqdm(decoded, total=n, desc="preparing images", unit=" images", disable=not progress_bar)
         for i, result in enumerate(bar):
             if isinstance(result, Refused):
                 skipped.append((listing.names[i], result.reason))
@@ -141,7 +141,7 @@ def _require_space(folder: Path, num_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < num_bytes:
         raise DataError(
-            f"{folder.parent.parent}: the decoded pictures need {num_bytes / 1e9:.1f} GB and "
+            f"{folder.parent.parent}: the decoded images need {num_bytes / 1e9:.1f} GB and "
             f"{free / 1e9:.1f} GB are free; set CHIASM_CACHE to a larger disk, or lower model.side_px."
         )
 
@@ -150,8 +150,8 @@ def _require_two(num_usable: int, skipped: Sequence[tuple[str, str]]) -> None:
     if num_usable < 2:
         first = "".join(f"; {name}: {reason}" for name, reason in skipped[:3])
         raise DataError(
-            f"data.source: {num_usable} usable pictures and {len(skipped)} unusable files; "
-            f"mixing needs at least 2 pictures{first}."
+            f"data.source: {num_usable} usable images and {len(skipped)} unusable files; "
+            f"mixing needs at least 2 images{first}."
         )
 
 
@@ -166,7 +166,7 @@ def _write_index(
     np.save(folder / "classes.npy", listing.classes[rows])
     np.save(folder / "contents.npy", listing.contents[rows])
     np.save(folder / "sizes.npy", sizes[rows])
-    names = Names.of(listing.names[row] for row in rows.tolist())
+    names = PackedStrings.of(listing.names[row] for row in rows.tolist())
     np.save(folder / "names.npy", names.text)
     np.save(folder / "name_ends.npy", names.ends)
     if listing.partition is not None:
@@ -205,7 +205,7 @@ def _load(place: Path) -> ImageSet | None:
             return None
         images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)
         arrays = {name: _map(place / f"{name}.npy") for name in ("classes", "contents", "sizes")}
-        names = Names(_map(place / "names.npy"), _map(place / "name_ends.npy"))
+        names = PackedStrings(_map(place / "names.npy"), _map(place / "name_ends.npy"))
         partition = _load_partition(place) if index["has_partition"] else None
         lengths = {len(images), len(names), *map(len, arrays.values())}
         if len(lengths) != 1 or names.ends[-1] != len(names.text):
@@ -228,7 +228,7 @@ def _load_partition(place: Path) -> tuple[str, ...]:
 def _image_set(
     images: NDArray[np.uint8],
     arrays: dict[str, NDArray[np.int64]],
-    names: Names,
+    names: PackedStrings,
     index: dict[str, Any],
     partition: tuple[str, ...] | None,
 ) -> ImageSet:

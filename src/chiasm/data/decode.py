@@ -1,4 +1,4 @@
-"""From any picture that Pillow can open to a square of 8-bit RGB pixels."""
+"""From any image that Pillow can open to a square of 8-bit RGB pixels."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ VERSION = 1
 
 
 class Decoded(NamedTuple):
-    """A picture ready for the networks: [3, side, side] uint8, and its width and height before."""
+    """An image ready for the networks: [3, side, side] uint8, and its width and height before."""
 
     pixels: NDArray[np.uint8]
     size: tuple[int, int]
 
 
 class Refused(NamedTuple):
-    """Why a picture cannot be used."""
+    """Why an image cannot be used."""
 
     reason: str
 
 
-def decode_picture(picture: Image.Image, side_px: int, fit: Fit = "crop") -> NDArray[np.uint8]:
-    """Makes a picture square, upright, opaque and 8-bit RGB.
+def decode_image(image: Image.Image, side_px: int, fit: Fit = "crop") -> NDArray[np.uint8]:
+    """Makes an image square, upright, opaque and 8-bit RGB.
 
     Orientation tags are obeyed, transparency is laid over white, 16-bit and float values are scaled
     rather than clipped, and of an animation the first frame is taken.
 
     Args:
-        picture: a picture in any of Pillow's modes.
+        image: an image in any of Pillow's modes.
         side_px: height and width of the result.
         fit: 'crop' brings the shorter side to side_px and cuts out the centre; 'pad' brings the longer
             side to side_px and repeats the edge.
@@ -45,19 +45,19 @@ def decode_picture(picture: Image.Image, side_px: int, fit: Fit = "crop") -> NDA
         [3, side_px, side_px] uint8.
 
     Raises:
-        OSError: if the file behind the picture is truncated or broken.
-        ValueError: if the picture has a mode that Pillow cannot turn into RGB, or another fit is asked for.
+        OSError: if the file behind the image is truncated or broken.
+        ValueError: if the image has a mode that Pillow cannot turn into RGB, or another fit is asked for.
     """
-    return _decode(picture, side_px, fit).pixels
+    return _decode(image, side_px, fit).pixels
 
 
-def read_picture(path: str | Path, side_px: int, fit: Fit = "crop") -> NDArray[np.uint8]:
-    """Reads a picture file as decode_picture does.
+def read_image(path: str | Path, side_px: int, fit: Fit = "crop") -> NDArray[np.uint8]:
+    """Reads an image file as decode_image does.
 
     Args:
         path: the file.
         side_px: height and width of the result.
-        fit: 'crop' or 'pad', see decode_picture.
+        fit: 'crop' or 'pad', see decode_image.
 
     Returns:
         [3, side_px, side_px] uint8.
@@ -71,29 +71,29 @@ def read_picture(path: str | Path, side_px: int, fit: Fit = "crop") -> NDArray[n
     return result.pixels
 
 
-def decode_or_refuse(open_picture: Callable[[], Image.Image], side_px: int, fit: Fit) -> Decoded | Refused:
-    """Decodes one picture among many, where a bad one must not stop the rest.
+def decode_or_refuse(open_image: Callable[[], Image.Image], side_px: int, fit: Fit) -> Decoded | Refused:
+    """Decodes one image among many, where a bad one must not stop the rest.
 
     Args:
-        open_picture: opens the picture, and may fail in doing so.
+        open_image: opens the image, and may fail in doing so.
         side_px: height and width of the result.
-        fit: 'crop' or 'pad', see decode_picture.
+        fit: 'crop' or 'pad', see decode_image.
 
     Returns:
         The pixels and the original size, or the reason for refusing.
     """
     try:
-        with open_picture() as picture:
+        with open_image() as image:
             limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and picture.width * picture.height > limit:
-                return _refuse_bomb(picture.width, picture.height)
-            return _decode(picture, side_px, fit)
+            if limit is not None and image.width * image.height > limit:
+                return _refuse_bomb(image.width, image.height)
+            return _decode(image, side_px, fit)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return _refuse_bomb()
     except FileNotFoundError:
         return Refused("the file does not exist")
     except UnidentifiedImageError:
-        return Refused("not a picture in a format that Pillow knows")
+        return Refused("not an image in a format that Pillow knows")
     # Pillow's decoders raise OSError, SyntaxError, struct.error, IndexError and more on broken files.
     except Exception as error:
         return Refused(f"cannot be decoded ({type(error).__name__}: {error})")
@@ -104,26 +104,26 @@ def _refuse_bomb(*size: int) -> Refused:
     return Refused(f"too large ({dimensions}limit {Image.MAX_IMAGE_PIXELS} pixels); shrink it first")
 
 
-def _decode(picture: Image.Image, side_px: int, fit: Fit) -> Decoded:
-    width, height = picture.size
-    turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+def _decode(image: Image.Image, side_px: int, fit: Fit) -> Decoded:
+    width, height = image.size
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
     # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that leaves twice the pixels needed.
-    picture.draft(None, (2 * side_px, 2 * side_px))
-    upright = ImageOps.exif_transpose(picture)
+    image.draft(None, (2 * side_px, 2 * side_px))
+    upright = ImageOps.exif_transpose(image)
     size = (height, width) if turned else (width, height)
     return Decoded(_square(_rgb(upright), side_px, fit), size)
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB over white, whatever the mode."""
-    if picture.mode == "RGB" and "transparency" not in picture.info:
-        return picture
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return Image.fromarray(_eight_bit(np.asarray(picture), picture.mode)).convert("RGB")
-    if picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_eight_bit(np.asarray(image), image.mode)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return picture.convert("RGB")
+    return image.convert("RGB")
 
 
 def _eight_bit(values: NDArray, mode: str) -> NDArray[np.uint8]:
@@ -133,19 +133,19 @@ def _eight_bit(values: NDArray, mode: str) -> NDArray[np.uint8]:
     return np.rint(np.clip(values / full_scale, 0, 1) * 255).astype(np.uint8)
 
 
-def _square(picture: Image.Image, side_px: int, fit: Fit) -> NDArray[np.uint8]:
-    width, height = picture.size
+def _square(image: Image.Image, side_px: int, fit: Fit) -> NDArray[np.uint8]:
+    width, height = image.size
     lanczos = Image.Resampling.LANCZOS
     if fit == "crop":
         side = min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
-        cropped = picture.resize((side_px, side_px), lanczos, box=box, reducing_gap=3.0)
+        cropped = image.resize((side_px, side_px), lanczos, box=box, reducing_gap=3.0)
         return np.ascontiguousarray(np.asarray(cropped).transpose(2, 0, 1))
     if fit == "pad":
         scale = side_px / max(width, height)
         inner = max(1, round(width * scale)), max(1, round(height * scale))
-        pixels = np.asarray(picture.resize(inner, lanczos, reducing_gap=3.0)).transpose(2, 0, 1)
+        pixels = np.asarray(image.resize(inner, lanczos, reducing_gap=3.0)).transpose(2, 0, 1)
         before = [(side_px - length) // 2 for length in pixels.shape[1:]]
         after = [side_px - length - b for length, b in zip(pixels.shape[1:], before, strict=True)]
         return np.pad(pixels, [(0, 0), (before[0], after[0]), (before[1], after[1])], mode="edge")

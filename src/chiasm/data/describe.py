@@ -1,4 +1,4 @@
-"""What a set of pictures holds, in words and as one picture."""
+"""What a set of images holds, in words and as one image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from chiasm.data.image_set import UNLABELLED, ImageSet
 
 NEARLY_CONSTANT = 2.0
-"""Standard deviation of 8-bit pixels below which a picture shows nothing."""
+"""Standard deviation of 8-bit pixels below which an image shows nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,22 +22,22 @@ class Description:
     """Counts and findings; str() makes them readable.
 
     Attributes:
-        num_pictures: usable pictures.
+        num_images: usable images.
         side_px: their height and width.
-        num_unlabelled: pictures without a class.
-        class_sizes: pictures of each class that has any, by name.
-        content_sizes: for each content factor, the pictures of each of its values, by name.
+        num_unlabelled: images without a class.
+        class_sizes: images of each class that has any, by name.
+        content_sizes: for each content factor, the images of each of its values, by name.
         num_combinations: different combinations of class and contents that are shown.
         num_possible: combinations that there could be.
-        partition_sizes: pictures of each part of an official split.
+        partition_sizes: images of each part of an official split.
         original_sizes: smallest and largest width and height in pixels; None where unknown.
-        num_enlarged: pictures whose shorter side was smaller than side_px.
-        duplicates: groups of pictures that are equal in every pixel, by name.
-        nearly_constant: pictures that show hardly anything, by name.
+        num_enlarged: images whose shorter side was smaller than side_px.
+        duplicates: groups of images that are equal in every pixel, by name.
+        nearly_constant: images that show hardly anything, by name.
         skipped: files that could not be used, and why.
     """
 
-    num_pictures: int
+    num_images: int
     side_px: int
     num_unlabelled: int
     class_sizes: dict[str, int]
@@ -55,12 +55,12 @@ class Description:
         return "\n".join([*self._counts(), *self._labels(), *self._findings()])
 
     def _counts(self) -> list[str]:
-        lines = [f"{self.num_pictures} pictures, {self.side_px} x {self.side_px} pixels once decoded"]
+        lines = [f"{self.num_images} images, {self.side_px} x {self.side_px} pixels once decoded"]
         if self.original_sizes is not None:
             (w0, w1), (h0, h1) = self.original_sizes
             lines.append(f"original sizes: {_span(w0, w1)} wide, {_span(h0, h1)} high")
         if self.num_enlarged:
-            lines.append(f"enlarged: {self.num_enlarged} pictures are smaller than {self.side_px} pixels")
+            lines.append(f"enlarged: {self.num_enlarged} images are smaller than {self.side_px} pixels")
         if self.partition_sizes:
             lines.append("official split: " + _listed(self.partition_sizes))
         return lines
@@ -70,11 +70,11 @@ class Description:
         lines = ["classes: none"]
         if sizes:
             lines = [
-                f"classes: {len(sizes)}, pictures of each: {sizes[0]} at least, "
+                f"classes: {len(sizes)}, images of each: {sizes[0]} at least, "
                 f"{int(np.median(sizes))} in the middle, {sizes[-1]} at most"
             ]
         if self.num_unlabelled and sizes:
-            lines.append(f"without a class: {self.num_unlabelled} pictures")
+            lines.append(f"without a class: {self.num_unlabelled} images")
         lines += [f"content {name}: {_listed(values)}" for name, values in self.content_sizes.items()]
         if self.content_sizes:
             lines.append(f"combinations shown: {self.num_combinations} of {self.num_possible}")
@@ -87,7 +87,7 @@ class Description:
             lines.append(f"exact duplicates: {more}, such as {' = '.join(self.duplicates[0][:3])}")
         if self.nearly_constant:
             shown = ", ".join(self.nearly_constant[:5])
-            lines.append(f"nearly constant pictures: {len(self.nearly_constant)}, such as {shown}")
+            lines.append(f"nearly constant images: {len(self.nearly_constant)}, such as {shown}")
         if self.skipped:
             lines.append(f"unusable files: {len(self.skipped)}")
             lines += [f"  {name}: {reason}" for name, reason in self.skipped[:20]]
@@ -100,7 +100,7 @@ def describe(images: ImageSet) -> Description:
     """Counts what a set holds and looks for what is wrong with it; reads every pixel once.
 
     Args:
-        images: the pictures.
+        images: the images.
 
     Returns:
         The findings.
@@ -115,7 +115,7 @@ def describe(images: ImageSet) -> Description:
     class_sizes = _value_sizes(images.classes, images.class_names)
     duplicates, nearly_constant = _inspect_pixels(images)
     return Description(
-        num_pictures=len(images),
+        num_images=len(images),
         side_px=side_px,
         num_unlabelled=int((images.classes == UNLABELLED).sum()),
         class_sizes=class_sizes,
@@ -140,13 +140,13 @@ def _value_sizes(numbers: NDArray[np.int64], names: Sequence[str]) -> dict[str, 
 
 
 def _inspect_pixels(images: ImageSet) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
-    """Groups of equal pictures, and pictures that are nearly constant."""
+    """Groups of equal images, and images that are nearly constant."""
     pixels = np.asarray(images.images)
     same: dict[bytes, list[str]] = {}
     constant = []
-    for name, picture in zip(images.names, pixels, strict=True):
-        same.setdefault(hashlib.blake2b(picture.tobytes(), digest_size=16).digest(), []).append(name)
-        if picture.std(axis=(1, 2)).max() < NEARLY_CONSTANT:
+    for name, image in zip(images.names, pixels, strict=True):
+        same.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), []).append(name)
+        if image.std(axis=(1, 2)).max() < NEARLY_CONSTANT:
             constant.append(name)
     return tuple(tuple(names) for names in same.values() if len(names) > 1), tuple(constant)
 
@@ -161,15 +161,15 @@ def _listed(sizes: dict[str, int]) -> str:
 
 
 def contact_sheet(images: ImageSet, indices: NDArray[np.int64], columns: int) -> Image.Image:
-    """Pictures side by side, each class beginning a row of its own.
+    """Images side by side, each class beginning a row of its own.
 
     Args:
-        images: the pictures.
+        images: the images.
         indices: [m] those to show.
-        columns: pictures in a row.
+        columns: images in a row.
 
     Returns:
-        An RGB picture on white, `columns` pictures wide.
+        An RGB image on white, `columns` images wide.
 
     Raises:
         ValueError: if there is nothing to show or no column to show it in.

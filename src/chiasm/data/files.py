@@ -1,4 +1,4 @@
-"""Finding picture files on a disk, and telling whether they have changed."""
+"""Finding image files on a disk, and telling whether they have changed."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ FileState = tuple[str, int, int]
 """Relative path with '/', size in bytes, time of the last change in nanoseconds."""
 
 
-def find_pictures(root: Path) -> list[FileState]:
-    """Every picture file of a tree, by its extension.
+def find_images(root: Path) -> list[FileState]:
+    """Every image file of a tree, by its extension.
 
     Hidden files and folders are left out. Links to folders are followed unless they lead back to a
     folder that holds them.
@@ -73,20 +73,20 @@ def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-def fingerprint_files(root: Path, pictures: Sequence[FileState], others: Sequence[Path] = ()) -> str:
+def fingerprint_files(root: Path, images: Sequence[FileState], others: Sequence[Path] = ()) -> str:
     """Text that changes when a file is added, removed or written to.
 
     Args:
-        root: the folder of the pictures. Its place is part of the text, since archives may give files of
+        root: the folder of the images. Its place is part of the text, since archives may give files of
             different folders the same names, sizes and times.
-        pictures: the picture files under it.
+        images: the image files under it.
         others: label files; those that do not exist count as such.
 
     Returns:
         A short text.
     """
     digest = hashlib.sha256()
-    for path, size, time_ns in pictures:
+    for path, size, time_ns in images:
         digest.update(f"{path}\0{size}\0{time_ns}\n".encode(errors="surrogateescape"))
     for other in others:
         state = other.stat() if other.exists() else None

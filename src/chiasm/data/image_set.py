@@ -1,4 +1,4 @@
-"""The one form in which every source arrives: a memory-mapped array of pictures and their labels."""
+"""The one form in which every source arrives: a memory-mapped array of images and their labels."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ UNLABELLED = -1
 
 
 class DataError(ValueError):
-    """Pictures or labels that cannot be used; the message names the file or key and the remedy."""
+    """Images or labels that cannot be used; the message names the file or key and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
-    """Pictures with what is known of their factors.
+    """Images with what is known of their factors.
 
     Attributes:
         images: [n, 3, side, side] uint8, memory-mapped.
-        names: n names, unique, by which a user recognises a picture (a relative path, an index).
+        names: n names, unique, by which a user recognises an image (a relative path, an index).
         classes: [n] int64 index into class_names, or UNLABELLED.
         class_names: the classes.
         contents: [n, k] int64 index into content_values[k], or UNLABELLED.
         content_names: names of the k known content factors.
         content_values: for each content factor, the names of its values.
-        contents_complete: whether class and contents together say all that is in a picture. A few known
-            attributes among many (CelebA) do not, and no picture of the set is then the truth of a mix.
+        contents_complete: whether class and contents together say all that is in an image. A few known
+            attributes among many (CelebA) do not, and no image of the set is then the truth of a mix.
         partition: [n] "train", "val" or "test" where the source has an official split, else None.
         skipped: for each file that could not be used, its name and the reason.
-        sizes: [n, 2] width and height in pixels before the picture became square, where known.
+        sizes: [n, 2] width and height in pixels before the image became square, where known.
     """
 
     images: NDArray[np.uint8]
@@ -51,15 +51,15 @@ class ImageSet:
 
     @property
     def has_classes(self) -> bool:
-        """Whether any class has two pictures, so that same-class swaps are possible."""
+        """Whether any class has two images, so that same-class swaps are possible."""
         labelled = self.classes[self.classes != UNLABELLED]
         return len(labelled) > 0 and int(np.bincount(labelled).max()) >= 2
 
     def gather(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Copies pictures out of the memory map.
+        """Copies images out of the memory map.
 
         Args:
-            index: [m] indices of pictures, in any order, repeated or not.
+            index: [m] indices of images, in any order, repeated or not.
 
         Returns:
             [m, 3, side, side] uint8, contiguous, in the order of index.
@@ -68,14 +68,14 @@ class ImageSet:
         return np.asarray(self.images)[index]
 
     def true_mix(self, a_from: NDArray[np.int64], b_from: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Which picture shows the class of one picture with the content of another.
+        """Which image shows the class of one image with the content of another.
 
         Args:
-            a_from: [m] indices of the pictures that give the class.
-            b_from: [m] indices of the pictures that give the content.
+            a_from: [m] indices of the images that give the class.
+            b_from: [m] indices of the images that give the content.
 
         Returns:
-            [m] indices of the pictures that are the true mixes; -1 where the set holds none.
+            [m] indices of the images that are the true mixes; -1 where the set holds none.
         """
         if not (self.content_names and self.contents_complete):
             return np.full(len(a_from), -1, dtype=np.int64)
@@ -84,7 +84,7 @@ class ImageSet:
         known = (rows != UNLABELLED).all(axis=1)
         combination = np.zeros(len(rows), dtype=np.int64)
         for column in rows.T:
-            # Numbered anew with each factor, so that no number grows beyond the number of pictures.
+            # Numbered anew with each factor, so that no number grows beyond the number of images.
             numbers = combination * (column.max() + 2) + column + 1
             combination = np.unique(numbers, return_inverse=True)[1]
         place = np.full(len(rows), -1, dtype=np.int64)

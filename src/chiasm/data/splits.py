@@ -1,4 +1,4 @@
-"""Which pictures are trained on, and which are kept for validation and the test."""
+"""Which images are trained on, and which are kept for validation and the test."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MIN_CLASSES = 10
 
 @dataclass(frozen=True)
 class Split:
-    """Indices into an ImageSet, ascending; every picture is in exactly one part.
+    """Indices into an ImageSet, ascending; every image is in exactly one part.
 
     Attributes:
-        train: pictures to learn from.
-        val: unseen pictures for choosing and watching, of classes that may be in train.
-        test: unseen pictures for the final numbers, likewise.
-        val_classes: all pictures of some classes that training never sees.
-        test_classes: all pictures of other such classes.
+        train: images to learn from.
+        val: unseen images for choosing and watching, of classes that may be in train.
+        test: unseen images for the final numbers, likewise.
+        val_classes: all images of some classes that training never sees.
+        test_classes: all images of other such classes.
     """
 
     train: Indices
@@ -39,24 +39,24 @@ class Split:
 
 
 def make_split(images: ImageSet, config: DataConfig) -> Split:
-    """Divides pictures by data.split_seed alone, or as the source says.
+    """Divides images by data.split_seed alone, or as the source says.
 
     With an official split, `held_out` and `held_out_classes` count for nothing, and `val` and `test` are
-    the official parts whatever their classes; only a missing `val` is taken from the training pictures.
+    the official parts whatever their classes; only a missing `val` is taken from the training images.
 
-    Otherwise whole classes are set apart first, then pictures of each remaining class. A class keeps at
-    least two training pictures if it has them, so a class of two is never cut; a class of five or more
-    gives at least one. Pictures without another of their class are divided as one group.
+    Otherwise whole classes are set apart first, then images of each remaining class. A class keeps at
+    least two training images if it has them, so a class of two is never cut; a class of five or more
+    gives at least one. Images without another of their class are divided as one group.
 
     Args:
-        images: the pictures.
+        images: the images.
         config: fractions and seed.
 
     Returns:
         The split; train and val are never empty.
 
     Raises:
-        DataError: if an official split has no training pictures.
+        DataError: if an official split has no training images.
     """
     rng = np.random.default_rng([config.split_seed & (2**64 - 1), 0x5117])
     if images.partition is not None:
@@ -65,7 +65,7 @@ def make_split(images: ImageSet, config: DataConfig) -> Split:
     in_val_classes = part_of_class == 1
     in_test_classes = part_of_class == 2
     rest = np.flatnonzero(part_of_class == 0)
-    train, val, test = _hold_out_pictures(rest, images.classes, config.held_out, rng)
+    train, val, test = _hold_out_images(rest, images.classes, config.held_out, rng)
     return Split(train, val, test, np.flatnonzero(in_val_classes), np.flatnonzero(in_test_classes))
 
 
@@ -73,16 +73,16 @@ def _official_split(images: ImageSet, partition: Sequence[str], held_out: float,
     parts = np.array(partition)
     train, val, test = (np.flatnonzero(parts == part) for part in ("train", "val", "test"))
     if len(train) == 0:
-        raise DataError("data.source: its official split has no usable training picture; check the split.")
+        raise DataError("data.source: its official split has no usable training image; check the split.")
     if len(val) == 0 and len(train) > 1:
-        train, val, more = _hold_out_pictures(train, images.classes, held_out / 2, rng)
+        train, val, more = _hold_out_images(train, images.classes, held_out / 2, rng)
         val = np.sort(np.concatenate([val, more]))
     none = np.zeros(0, dtype=np.int64)
     return Split(train, val, test, none, none)
 
 
 def _hold_out_classes(classes: Indices, fraction: float, rng: np.random.Generator) -> Indices:
-    """[n]: 1 for pictures of validation classes, 2 for test classes, 0 for the rest."""
+    """[n]: 1 for images of validation classes, 2 for test classes, 0 for the rest."""
     present = np.unique(classes[classes != UNLABELLED])
     part = np.zeros(len(classes), dtype=np.int64)
     if len(present) < MIN_CLASSES or fraction == 0:
@@ -94,10 +94,10 @@ def _hold_out_classes(classes: Indices, fraction: float, rng: np.random.Generato
     return part
 
 
-def _hold_out_pictures(
+def _hold_out_images(
     rest: Indices, classes: Indices, fraction: float, rng: np.random.Generator
 ) -> tuple[Indices, Indices, Indices]:
-    """Train, val and test out of the pictures at rest, class by class."""
+    """Train, val and test out of the images at rest, class by class."""
     group, sizes, alone = _groups(classes[rest])
     # Rounding up or down at random keeps the fraction right on average over many small classes.
     num_held = np.floor(sizes * fraction + rng.random(len(sizes))).astype(np.int64)
@@ -120,7 +120,7 @@ def _hold_out_pictures(
 
 
 def _groups(classes: Indices) -> tuple[Indices, Indices, int]:
-    """Number of each picture's group, the groups' sizes, and which group holds the pictures alone."""
+    """Number of each image's group, the groups' sizes, and which group holds the images alone."""
     _, group, sizes = np.unique(classes, return_inverse=True, return_counts=True)
     alone = (classes == UNLABELLED) | (sizes[group] == 1)
     if not alone.any():
@@ -132,7 +132,7 @@ def _groups(classes: Indices) -> tuple[Indices, Indices, int]:
 
 
 def _ensure_validation(part: Indices, group: Indices, sizes: Indices, rng: np.random.Generator) -> None:
-    """Moves one picture to val if there is none, from test or else from the largest group in train."""
+    """Moves one image to val if there is none, from test or else from the largest group in train."""
     if (part == 1).any() or len(part) < 2:
         return
     candidates = np.flatnonzero(part == 2)
@@ -142,11 +142,11 @@ def _ensure_validation(part: Indices, group: Indices, sizes: Indices, rng: np.ra
 
 
 def save_split(split: Split, images: ImageSet, path: Path) -> None:
-    """Writes a split as JSON with the names of the pictures, so that it outlives the cache.
+    """Writes a split as JSON with the names of the images, so that it outlives the cache.
 
     Args:
         split: the split.
-        images: the pictures that it divides.
+        images: the images that it divides.
         path: the file to write.
     """
     with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
@@ -164,13 +164,13 @@ def load_split(path: Path, images: ImageSet) -> Split:
 
     Args:
         path: the file.
-        images: the pictures; any that the split does not name belong to no part.
+        images: the images; any that the split does not name belong to no part.
 
     Returns:
         The split, as indices into images.
 
     Raises:
-        DataError: if the file is no split, or names pictures that the set does not hold.
+        DataError: if the file is no split, or names images that the set does not hold.
     """
     try:
         parts = json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
@@ -181,8 +181,8 @@ def load_split(path: Path, images: ImageSet) -> Split:
     missing = [name for names in named.values() for name in names if name not in place]
     if missing:
         raise DataError(
-            f"{path}: {len(missing)} pictures of this split are not in the data, such as {missing[:3]}; "
-            f"set data.source to the pictures that the run was trained on."
+            f"{path}: {len(missing)} images of this split are not in the data, such as {missing[:3]}; "
+            f"set data.source to the images that the run was trained on."
         )
     return Split(
         **{part: np.sort(np.array([place[name] for name in names], dtype=np.int64)) for part, names in named.items()}

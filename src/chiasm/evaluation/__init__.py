@@ -1,1 +1,1 @@
-"""Measurements: a model and pictures in, numbers out."""
+"""Measurements: a model and images in, numbers out."""

@@ -1,4 +1,4 @@
-"""Intervals: how far a mean could be off, by drawing its pictures again and again."""
+"""Intervals: how far a mean could be off, by resampling its images."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from chiasm.data import UNLABELLED
 
-NUM_DRAWS = 2000
+NUM_RESAMPLES = 2000
 COVERAGE = 0.95
 MIN_GROUPS = 8
 HOW = (
-    f"{COVERAGE:.0%} percentile bootstrap of {NUM_DRAWS} draws, by class of the true picture; "
-    f"by true picture where there are fewer than {MIN_GROUPS} classes"
+    f"{COVERAGE:.0%} percentile bootstrap of {NUM_RESAMPLES} resamples, by class of the true image; "
+    f"by true image where there are fewer than {MIN_GROUPS} classes"
 )
 
 Values = NDArray[np.float64]
@@ -22,12 +22,12 @@ Groups = NDArray[np.int64]
 def interval(values: NDArray, groups: Groups | None = None, *, seed: int = 0) -> dict[str, float]:
     """Mean of values and its bootstrap interval.
 
-    Whole groups are drawn (cluster bootstrap), since pictures of one class err alike.
+    Whole groups are resampled (cluster bootstrap), since images of one class err alike.
 
     Args:
         values: [n], n >= 1; of any number type, bool included.
         groups: [n] the group of each value, see groups_of(); each is its own when not given.
-        seed: of the draws.
+        seed: of the resampling.
 
     Returns:
         `mean`, `low`, `high` and `n`.
@@ -41,13 +41,13 @@ def interval(values: NDArray, groups: Groups | None = None, *, seed: int = 0) ->
 
 
 def ratio_interval(values: NDArray, base: NDArray, groups: Groups | None = None, *, seed: int = 0) -> dict[str, float]:
-    """Ratio of two means over the same pictures and its bootstrap interval, as interval().
+    """Ratio of two means over the same images and its bootstrap interval, as interval().
 
     Args:
         values: [n], n >= 1.
         base: [n] with a positive mean, in the order of values.
         groups: see interval().
-        seed: of the draws.
+        seed: of the resampling.
 
     Raises:
         ValueError: if there are no values.
@@ -58,19 +58,19 @@ def ratio_interval(values: NDArray, base: NDArray, groups: Groups | None = None,
     num_groups = int(place.max()) + 1
     sums = np.bincount(place, np.asarray(values, dtype=np.float64), num_groups)
     bases = np.bincount(place, np.asarray(base, dtype=np.float64), num_groups)
-    drawn = np.random.default_rng([seed, 5]).integers(0, num_groups, size=(NUM_DRAWS, num_groups))
-    ratios = sums[drawn].sum(axis=1) / np.maximum(bases[drawn].sum(axis=1), 1e-12)
+    resampled = np.random.default_rng([seed, 5]).integers(0, num_groups, size=(NUM_RESAMPLES, num_groups))
+    ratios = sums[resampled].sum(axis=1) / np.maximum(bases[resampled].sum(axis=1), 1e-12)
     low, high = np.quantile(ratios, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
     mean = sums.sum() / max(float(bases.sum()), 1e-12)
     return {"mean": float(mean), "low": float(low), "high": float(high), "n": len(values)}
 
 
 def groups_of(classes: Groups, index: Groups) -> Groups:
-    """What is drawn as a whole: the pictures of a class; with fewer than MIN_GROUPS classes, each picture.
+    """What is resampled as a whole: the images of a class; with fewer than MIN_GROUPS classes, each image.
 
     Args:
-        classes: of all pictures of the set, or UNLABELLED.
-        index: [n] the picture that each value belongs to; several values may belong to one.
+        classes: of all images of the set, or UNLABELLED.
+        index: [n] the image that each value belongs to; several values may belong to one.
 
     Returns:
         [n] the group of each value.

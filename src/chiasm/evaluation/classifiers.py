@@ -1,4 +1,4 @@
-"""Swap accuracy: do classifiers that know real pictures only see x1's class and x2's content in a mix?"""
+"""Swap accuracy: do classifiers that know real images only see x1's class and x2's content in a mix?"""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from chiasm.data import UNLABELLED, ImageSet
 from chiasm.evaluation.bootstrap import Groups, interval
-from chiasm.evaluation.heads import EVAL_BATCH, Plan, fit_heads, predict
-from chiasm.evaluation.inference import to_unit
+from chiasm.evaluation.fitting import EVAL_BATCH, FitSettings, fit_heads, predict
 from chiasm.evaluation.references import Indices
+from chiasm.inference import to_unit
 
-Pictures = NDArray[np.uint8]
+ByteImages = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 CLASS = "class"
@@ -23,7 +23,7 @@ WIDTHS = (32, 48, 96, 128)
 MAX_SIDE_PX = 64
 SHIFT_PX = 2
 MAX_FIT = 20_000
-PLAN = Plan(lr=2e-3, batch=64, min_steps=100, max_rounds=8, patience=3, decay=1e-2, val_fraction=0.1)
+SETTINGS = FitSettings(lr=2e-3, batch=64, min_steps=100, max_rounds=8, patience=3, decay=1e-2, val_fraction=0.1)
 
 
 class Classifier(nn.Module):
@@ -31,7 +31,7 @@ class Classifier(nn.Module):
 
     Args:
         num_values: for each head how many values it tells apart.
-        side_px: height and width of the pictures.
+        side_px: height and width of the images.
     """
 
     def __init__(self, num_values: tuple[int, ...], side_px: int) -> None:
@@ -51,27 +51,27 @@ class Classifier(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
-        """Pictures in [-1, 1] -> logits of each head."""
+        """Images in [-1, 1] -> logits of each head."""
         features = self.trunk(x)
         return [head(features) for head in self.heads]
 
 
 def factor_labels(images: ImageSet) -> tuple[tuple[str, ...], Labels]:
-    """The factors of a set, the class first, and the value of each in each picture, [n, factors]."""
+    """The factors of a set, the class first, and the value of each in each image, [n, factors]."""
     return (CLASS, *images.content_names), np.column_stack([images.classes, images.contents])
 
 
 def fit_classifier(images: ImageSet, indices: Indices, seed: int = 0) -> Classifier | None:
-    """Learn every factor of real pictures, lightly shifted, with early stopping.
+    """Learn every factor of real images, lightly shifted, with early stopping.
 
     Args:
         images: the set.
-        indices: training pictures; of more than MAX_FIT, that many are drawn.
-        seed: of the draw, the weights and the order; the result is a function of it.
+        indices: training images; of more than MAX_FIT, that many are sampled.
+        seed: of the sample, the weights and the order; the result is a function of it.
 
     Returns:
         A classifier in evaluation mode whose heads are in the order of factor_labels, or None where no factor has two
-        values among the pictures.
+        values among the images.
     """
     _, labels = factor_labels(images)
     if len(indices) > MAX_FIT:
@@ -83,13 +83,13 @@ def fit_classifier(images: ImageSet, indices: Indices, seed: int = 0) -> Classif
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = Classifier(num_values, images.images.shape[-1])
-        fit_heads(net, torch.from_numpy(images.gather(indices)), torch.from_numpy(labels), prepare, PLAN, seed)
+        fit_heads(net, torch.from_numpy(images.gather(indices)), torch.from_numpy(labels), prepare, SETTINGS, seed)
     return net
 
 
-def prepare(pictures: Tensor, training: bool, randomness: torch.Generator) -> Tensor:
+def prepare(images: Tensor, training: bool, randomness: torch.Generator) -> Tensor:
     """Bytes or floats -> floats in [-1, 1]; in training the whole batch is shifted by up to SHIFT_PX pixels."""
-    x = to_unit(pictures) if pictures.dtype == torch.uint8 else pictures
+    x = to_unit(images) if images.dtype == torch.uint8 else images
     if not training:
         return x
     top, left = torch.randint(0, 2 * SHIFT_PX + 1, (2,), generator=randomness).tolist()
@@ -98,10 +98,10 @@ def prepare(pictures: Tensor, training: bool, randomness: torch.Generator) -> Te
 
 
 @torch.no_grad()
-def features(net: Classifier, pictures: Tensor) -> Float[Tensor, "n features"]:
-    """The trunk's features of pictures, bytes or floats in [-1, 1]."""
+def features(net: Classifier, images: Tensor) -> Float[Tensor, "n features"]:
+    """The trunk's features of images, bytes or floats in [-1, 1]."""
     still = torch.Generator()
-    return torch.cat([net.trunk(prepare(chunk, False, still)) for chunk in pictures.split(EVAL_BATCH)])
+    return torch.cat([net.trunk(prepare(chunk, False, still)) for chunk in images.split(EVAL_BATCH)])
 
 
 class ClassMeans(nn.Module):
@@ -109,28 +109,28 @@ class ClassMeans(nn.Module):
 
     Args:
         net: a fitted classifier.
-        pictures: [n, 3, side, side] real pictures of the classes.
+        images: [n, 3, side, side] real images of the classes.
         classes: [n] their classes.
     """
 
-    def __init__(self, net: Classifier, pictures: Pictures, classes: Labels) -> None:
+    def __init__(self, net: Classifier, images: ByteImages, classes: Labels) -> None:
         super().__init__()
-        known = F.normalize(features(net, torch.from_numpy(pictures)), dim=1)
+        known = F.normalize(features(net, torch.from_numpy(images)), dim=1)
         self.values = np.unique(classes)
         self.means = F.normalize(torch.stack([known[torch.from_numpy(classes == c)].mean(0) for c in self.values]))
         self.net = net
 
-    def predict(self, pictures: Tensor) -> Labels:
-        """The class of each picture, bytes or floats in [-1, 1]."""
-        return self.values[(features(self.net, pictures) @ self.means.T).argmax(dim=1).numpy()]
+    def predict(self, images: Tensor) -> Labels:
+        """The class of each image, bytes or floats in [-1, 1]."""
+        return self.values[(features(self.net, images) @ self.means.T).argmax(dim=1).numpy()]
 
 
 def swap_accuracy(
     net: Classifier,
     mixes: Float[Tensor, "n 3 h w"],
-    x1: Pictures,
-    x2: Pictures,
-    real: tuple[Pictures, Labels, Groups],
+    x1: ByteImages,
+    x2: ByteImages,
+    real: tuple[ByteImages, Labels, Groups],
     wanted: Labels,
     factors: tuple[str, ...],
     groups: Groups,
@@ -140,14 +140,14 @@ def swap_accuracy(
     """Share of mixes with x1's class and each of x2's content values, beside a ceiling and both copies.
 
     Args:
-        net: trained on real training pictures only.
+        net: trained on real training images only.
         mixes: x_a1b2, in [-1, 1].
-        x1: the pictures that gave A.
-        x2: the pictures that gave B.
-        real: held-out pictures, their factors [m, factors] and groups: the accuracy on these is the ceiling.
+        x1: the images that gave A.
+        x2: the images that gave B.
+        real: held-out images, their factors [m, factors] and groups: the accuracy on these is the ceiling.
         wanted: [n, factors] what the mixes should show.
         factors: names, in the order of the classifier's heads.
-        groups: [n] what the bootstrap draws each mix with.
+        groups: [n] what the bootstrap resamples each mix with.
         means: reads the class instead of the classifier's head, for classes that it was not trained on.
         seed: of the bootstrap.
 
@@ -155,9 +155,9 @@ def swap_accuracy(
         For each factor `mix`, `ceiling`, `copy_x1`, `copy_x2`; a factor without labels is left out.
     """
     shown = {"mix": mixes, "copy_x1": torch.from_numpy(x1), "copy_x2": torch.from_numpy(x2)}
-    read = {name: _read(net, means, pictures) for name, pictures in shown.items()}
-    real_pictures, real_labels, real_groups = real
-    read_real = _read(net, means, torch.from_numpy(real_pictures))
+    read = {name: _read(net, means, images) for name, images in shown.items()}
+    real_images, real_labels, real_groups = real
+    read_real = _read(net, means, torch.from_numpy(real_images))
     results: dict[str, dict] = {}
     for k, factor in enumerate(factors):
         known, known_real = wanted[:, k] != UNLABELLED, real_labels[:, k] != UNLABELLED
@@ -171,8 +171,8 @@ def swap_accuracy(
     return results
 
 
-def _read(net: Classifier, means: ClassMeans | None, pictures: Tensor) -> Labels:
-    read = predict(net, pictures, prepare)
+def _read(net: Classifier, means: ClassMeans | None, images: Tensor) -> Labels:
+    read = predict(net, images, prepare)
     if means is not None:
-        read[:, 0] = means.predict(pictures)
+        read[:, 0] = means.predict(images)
     return read

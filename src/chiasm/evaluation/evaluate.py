@@ -1,4 +1,4 @@
-"""All measurements of one model, on held-out pictures of known classes and on held-out classes apart."""
+"""All measurements of one model, on held-out images of known classes and on held-out classes apart."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tqdm import tqdm
 from chiasm.data import ImageSet, Split
 from chiasm.evaluation import bootstrap
 from chiasm.evaluation.classifiers import fit_classifier
-from chiasm.evaluation.references import mean_picture
-from chiasm.evaluation.sample import CLASSES, SAMPLES, Bench, Part, Sample, find_parts
-from chiasm.evaluation.topics import TOPICS, Answer
+from chiasm.evaluation.context import CLASSES, SAMPLES, EvaluationContext, HeldOut, MixedSet, find_held_out
+from chiasm.evaluation.metrics.topics import METRICS, Answer
+from chiasm.evaluation.references import mean_image
 from chiasm.networks import CrossModel
 
 NOT_MEASURED = "not measured"
@@ -32,43 +32,43 @@ def evaluate(
     num: int = 1000,
     noise_b: float,
     part: Literal["test", "val"] = "test",
-    progress: bool = True,
+    progress_bar: bool = True,
 ) -> dict[str, Any]:
-    """Measure everything that the pictures allow.
+    """Measure everything that the images allow.
 
     Args:
         model: in evaluation mode.
-        images: the pictures and what is known of them.
+        images: the images and what is known of them.
         split: what the model was trained on, and what it was not.
         seed: of the draws, the probes and the classifiers.
         num: mixes in each part.
         noise_b: standard deviation of the noise on code B in the model's training.
         part: "val" to choose a model, "test" to report on it.
-        progress: whether to show a bar.
+        progress_bar: whether to show a bar.
 
     Returns:
-        Plain values for JSON: for SAMPLES and CLASSES the results of each topic, numbers as `mean`, `low`, `high`
+        Plain values for JSON: for SAMPLES and CLASSES the results of each metric, numbers as `mean`, `low`, `high`
         and `n`; under NOT_MEASURED for each missing result the reason; and how all this was measured.
     """
     started = time.perf_counter()
-    parts = find_parts(images, split, part)
-    with tqdm(total=2 + len(parts) * len(TOPICS), disable=not progress, leave=False, unit="part") as bar:
-        bar.set_description("mean picture")
-        mean = mean_picture(images, split.train, seed)
+    parts = find_held_out(images, split, part)
+    with tqdm(total=2 + len(parts) * len(METRICS), disable=not progress_bar, leave=False, unit="part") as bar:
+        bar.set_description("mean image")
+        mean = mean_image(images, split.train, seed)
         bar.update()
-        bar.set_description("classifiers of real pictures")
+        bar.set_description("classifiers of real images")
         net = fit_classifier(images, split.train, seed)
-        bench = Bench(model, images, split.train, mean, net, noise_b, num, seed)
+        context = EvaluationContext(model, images, split.train, mean, net, noise_b, num, seed)
         bar.update()
-        answers = {p.name: _measure(bench, p, bar) for p in parts}
+        answers = {p.name: _measure(context, p, bar) for p in parts}
     reasons: dict[str, str] = {}
     results = {name: _lift(answer, name, reasons) for name, answer in answers.items()}
     for name in (SAMPLES, CLASSES):
         if name not in results:
-            reasons[name] = f"the split has no such pictures in its part {part!r}"
+            reasons[name] = f"the split has no such images in its part {part!r}"
     about = {"part": part, "seed": seed, "num": num, "noise_b": noise_b, "interval": bootstrap.HOW}
-    num_pictures = {"train": len(split.train)} | {p.name: len(p.indices) for p in parts}
-    details = {"num_pictures": num_pictures, "versions": _versions()}
+    num_images = {"train": len(split.train)} | {p.name: len(p.indices) for p in parts}
+    details = {"num_images": num_images, "versions": _versions()}
     seconds = round(time.perf_counter() - started, 1)
     return {"about": {**about, **details, "seconds": seconds}, **results, NOT_MEASURED: reasons}
 
@@ -77,17 +77,17 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
 
 
-def _measure(bench: Bench, part: Part, bar: tqdm) -> dict[str, Answer]:
-    """Every topic on one part."""
-    sample = Sample(bench, part)
+def _measure(context: EvaluationContext, part: HeldOut, bar: tqdm) -> dict[str, Answer]:
+    """Every metric on one part."""
+    mixed = MixedSet(context, part)
     answers: dict[str, Answer] = {}
-    for topic, measure in TOPICS.items():
-        bar.set_description(f"{part.name.replace('_', ' ')}: {topic}")
-        needs_mixes = topic != "leakage"
-        if needs_mixes and len(sample.triplets.truth) == 0:
-            answers[topic] = "no held-out picture has a partner of its class and one with its content"
+    for metric, measure in METRICS.items():
+        bar.set_description(f"{part.name.replace('_', ' ')}: {metric}")
+        needs_mixes = metric != "leakage"
+        if needs_mixes and len(mixed.triplets.truth) == 0:
+            answers[metric] = "no held-out image has a partner of its class and one with its content"
         else:
-            answers[topic] = measure(sample)
+            answers[metric] = measure(mixed)
         bar.update()
     return answers
 

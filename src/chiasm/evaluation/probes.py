@@ -13,19 +13,19 @@ from torch.nn import functional as F
 
 from chiasm.data import UNLABELLED
 from chiasm.evaluation.bootstrap import Groups, interval
-from chiasm.evaluation.heads import Plan, Prepare, fit_heads, predict
+from chiasm.evaluation.fitting import FitSettings, Prepare, fit_heads, predict
 
 Labels = NDArray[np.int64]
 Kind = Literal["linear", "mlp"]
 
 HIDDEN = 256
-NOISE_DRAWS = 8
+NOISE_SAMPLES = 8
 PIXEL_SIDE = 16
 SMALLEST_VARIANCE = 1e-3
 """As a share of the largest: directions with less are not blown up, which would let a probe learn mere noise."""
-PLANS: dict[Kind, Plan] = {
-    "linear": Plan(lr=1e-2),
-    "mlp": Plan(lr=2e-3, decay=1e-3),
+SETTINGS: dict[Kind, FitSettings] = {
+    "linear": FitSettings(lr=1e-2),
+    "mlp": FitSettings(lr=2e-3, decay=1e-3),
 }
 
 
@@ -50,17 +50,17 @@ class FittedProbe:
         net: its layers.
         values: [k] the factor's values that its outputs stand for.
         prepare: adds the noise and whitens.
-        num_draws: noise draws to average over when it is tested.
+        num_samples: noise samples to average over when it is tested.
     """
 
     net: Probe
     values: Labels
     prepare: Prepare
-    num_draws: int
+    num_samples: int
 
     def right(self, codes: Tensor, labels: Labels, seed: int = 0) -> NDArray[np.float64]:
         """[m] how often each label is read right, in [0, 1]."""
-        reads = (predict(self.net, codes, self.prepare, seed + 1 + draw)[:, 0] for draw in range(self.num_draws))
+        reads = (predict(self.net, codes, self.prepare, seed + 1 + i)[:, 0] for i in range(self.num_samples))
         return np.mean([self.values[read] == labels for read in reads], axis=0)
 
 
@@ -84,8 +84,8 @@ def fit_probe(codes: Tensor, labels: Labels, *, kind: Kind, noise: float = 0.0, 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = Probe(kind, codes.shape[1], len(values))
-    fit_heads(net, codes, torch.from_numpy(dense.reshape(-1, 1)), prepare, PLANS[kind], seed)
-    return FittedProbe(net, values, prepare, NOISE_DRAWS if noise else 1)
+    fit_heads(net, codes, torch.from_numpy(dense.reshape(-1, 1)), prepare, SETTINGS[kind], seed)
+    return FittedProbe(net, values, prepare, NOISE_SAMPLES if noise else 1)
 
 
 def _whitening(codes: Tensor, noise: float) -> tuple[Tensor, Tensor]:
@@ -96,11 +96,11 @@ def _whitening(codes: Tensor, noise: float) -> tuple[Tensor, Tensor]:
     return mean, directions / (variances.clamp(min=floor) + noise**2).sqrt()
 
 
-def pixels(pictures: NDArray[np.uint8]) -> Tensor:
-    """Pictures made small and flat, as the input of the raw-pixel ceiling: [n, 3 * 16 * 16] in [-1, 1]."""
+def pixels(images: NDArray[np.uint8]) -> Tensor:
+    """Images made small and flat, as the input of the raw-pixel ceiling: [n, 3 * 16 * 16] in [-1, 1]."""
     small = [
-        F.adaptive_avg_pool2d(torch.from_numpy(pictures[i : i + 512]).float().div(127.5).sub(1.0), PIXEL_SIDE)
-        for i in range(0, len(pictures), 512)
+        F.adaptive_avg_pool2d(torch.from_numpy(images[i : i + 512]).float().div(127.5).sub(1.0), PIXEL_SIDE)
+        for i in range(0, len(images), 512)
     ]
     return torch.cat(small).flatten(1)
 
@@ -130,10 +130,10 @@ def fit_factor(codes: dict[str, Tensor], noises: dict[str, float], labels: Label
     known = np.flatnonzero(labels != UNLABELLED)
     values, counts = np.unique(labels[known], return_counts=True)
     if len(values) < 2:
-        return "fewer than two values to tell apart among the pictures that a probe could learn from"
+        return "fewer than two values to tell apart among the images that a probe could learn from"
     rows, wanted = torch.from_numpy(known), labels[known]
     probes = {
-        name: {kind: fit_probe(x[rows], wanted, kind=kind, noise=noises.get(name, 0.0), seed=seed) for kind in PLANS}
+        name: {kind: fit_probe(x[rows], wanted, kind=kind, noise=noises.get(name, 0.0), seed=seed) for kind in SETTINGS}
         for name, x in codes.items()
     }
     return FactorProbes(probes, values, int(values[counts.argmax()]), len(known))
@@ -142,13 +142,13 @@ def fit_factor(codes: dict[str, Tensor], noises: dict[str, float], labels: Label
 def read_factor(
     probes: FactorProbes, codes: dict[str, Tensor], labels: Labels, groups: Groups, seed: int = 0
 ) -> dict[str, object] | str:
-    """How well one factor can be read from the codes of other pictures.
+    """How well one factor can be read from the codes of other images.
 
     Args:
         probes: of the factor.
-        codes: the inputs that the probes were fitted on, of other pictures, [m, width].
-        labels: [m] the factor's values; pictures whose value was not learned are left out.
-        groups: [m] what the bootstrap draws each picture with.
+        codes: the inputs that the probes were fitted on, of other images, [m, width].
+        labels: [m] the factor's values; images whose value was not learned are left out.
+        groups: [m] what the bootstrap resamples each image with.
         seed: of the noise and the bootstrap.
 
     Returns:
@@ -157,7 +157,7 @@ def read_factor(
     """
     usable = np.flatnonzero(np.isin(labels, probes.values))
     if len(usable) == 0:
-        return "no held-out picture has a value that a probe could learn"
+        return "no held-out image has a value that a probe could learn"
     wanted, rows = labels[usable], torch.from_numpy(usable)
     results: dict[str, object] = {
         "chance": 1 / len(np.unique(wanted)),

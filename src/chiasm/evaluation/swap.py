@@ -1,4 +1,4 @@
-"""Swap error: how far a mix is from the picture that shows the true recombination."""
+"""Swap error: how far a mix is from the image that shows the true recombination."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from chiasm.data import ImageSet
-from chiasm.evaluation.inference import draw, encode, to_unit
 from chiasm.evaluation.triplets import Triplets
+from chiasm.inference import encode, generate, to_unit
 from chiasm.networks import CrossModel
 
 
 def l1(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of each picture, [n], on the scale of the pictures ([-1, 1])."""
+    """Mean absolute difference of each image, [n], on the scale of the images ([-1, 1])."""
     return (x - y).abs().flatten(1).mean(dim=1)
 
 
@@ -22,7 +22,7 @@ def swap_errors(model: CrossModel, images: ImageSet, triplets: Triplets) -> dict
     Args:
         model: in evaluation mode.
         images: the set that the triplets point into.
-        triplets: pictures to mix; where no truth is known, only the reconstruction is measured.
+        triplets: images to mix; where no truth is known, only the reconstruction is measured.
 
     Returns:
         `reconstruction`, and where the truth is known `swap`, `copy_x1` and `copy_x2`: L1 on [-1, 1].
@@ -31,12 +31,12 @@ def swap_errors(model: CrossModel, images: ImageSet, triplets: Triplets) -> dict
     a_of_1, b_of_1 = encode(model, bytes_a)
     _, b_of_2 = encode(model, bytes_b)
     x1 = to_unit(torch.from_numpy(bytes_a))
-    errors = {"reconstruction": float(l1(draw(model, a_of_1, b_of_1), x1).mean())}
+    errors = {"reconstruction": float(l1(generate(model, a_of_1, b_of_1), x1).mean())}
     if np.any(triplets.truth >= 0):
         known = triplets.truth >= 0
         truth = to_unit(torch.from_numpy(images.images[triplets.truth[known]]))
         x2 = to_unit(torch.from_numpy(bytes_b))[known]
-        errors["swap"] = float(l1(draw(model, a_of_1[known], b_of_2[known]), truth).mean())
+        errors["swap"] = float(l1(generate(model, a_of_1[known], b_of_2[known]), truth).mean())
         errors["copy_x1"] = float(l1(x1[known], truth).mean())
         errors["copy_x2"] = float(l1(x2, truth).mean())
     return errors

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from chiasm.evaluation.context import CLASSES, SAMPLES
 from chiasm.evaluation.evaluate import NOT_MEASURED
-from chiasm.evaluation.sample import CLASSES, SAMPLES
 
 Row = Sequence[str]
 
@@ -15,21 +15,21 @@ METHODS = {
     "reconstruction": "reconstruction",
     "copy_x1": "copy x1",
     "copy_x2": "copy x2",
-    "mean": "mean picture",
+    "mean": "mean image",
     "retrieval": "retrieval",
 }
 DIGITS = {"l1": 4, "psnr": 1, "ssim": 3}
 INPUTS = {"a": "code A", "b": "code B", "b_used": "code B + noise", "pixels": "pixels"}
-SHOWN = {"mix": "mixes", "ceiling": "real pictures", "copy_x1": "copy x1", "copy_x2": "copy x2"}
-CHEATS = {
+SHOWN = {"mix": "mixes", "ceiling": "real images", "copy_x1": "copy x1", "copy_x2": "copy x2"}
+SHORTCUTS = {
     "copy_x1": "mixes that copy x1",
     "copy_x2": "mixes that copy x2",
     "use_a": "use of code A",
     "use_b": "use of code B",
     "use_a_mean": "use of code A, against the mean",
     "use_b_mean": "use of code B, against the mean",
-    "spread": "spread of the drawn pictures",
-    "home": "L1 after crossing twice",
+    "diversity": "diversity of the generated images",
+    "cycle": "L1 after crossing twice",
     "hidden_noise": "rise with noise on the mixes",
     "hidden_8bit": "rise with 8-bit mixes",
     "hidden_jpeg": "rise with JPEG mixes",
@@ -37,7 +37,7 @@ CHEATS = {
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """All results as text: a block for each topic of each part, then what was not measured and why.
+    """All results as text: a block for each metric of each part, then what was not measured and why.
 
     Args:
         results: what evaluate returned, or a results.json.
@@ -45,23 +45,23 @@ def table(results: Mapping[str, Any]) -> str:
     about = results["about"]
     blocks = [
         f"part {about['part']}, seed {about['seed']}, noise on code B {about['noise_b']:g}, "
-        f"{about['num_pictures'].get('train', 0)} training pictures; {about['seconds']:.0f} s\n"
+        f"{about['num_images'].get('train', 0)} training images; {about['seconds']:.0f} s\n"
         f"[low, high]: {about['interval']}"
     ]
     for part in (SAMPLES, CLASSES):
         if part in results:
-            num = about["num_pictures"][part]
-            blocks.append(f"== {part.replace('_', '-', 1).replace('_', ' ')}: {num} pictures ==")
-            blocks += [block for topic, show in SHOW.items() if (block := _block(results[part], topic, show))]
+            num = about["num_images"][part]
+            blocks.append(f"== {part.replace('_', '-', 1).replace('_', ' ')}: {num} images ==")
+            blocks += [block for metric, show in SHOW.items() if (block := _block(results[part], metric, show))]
     reasons = [f"  {path}: {reason}" for path, reason in results[NOT_MEASURED].items()]
     if reasons:
         blocks.append("\n".join(["not measured", *reasons]))
     return "\n\n".join(blocks)
 
 
-def _block(results: Mapping[str, Any], topic: str, show: Any) -> str:
-    lines = list(show(results[topic])) if results.get(topic) else []
-    alarms = [f"  ! {sentence}" for sentence in results.get(topic, {}).get("alarms", [])]
+def _block(results: Mapping[str, Any], metric: str, show: Any) -> str:
+    lines = list(show(results[metric])) if results.get(metric) else []
+    alarms = [f"  ! {sentence}" for sentence in results.get(metric, {}).get("alarms", [])]
     return "\n".join([*align(lines), *alarms])
 
 
@@ -90,12 +90,12 @@ def _swap_accuracy(values: Mapping[str, Any]) -> Iterator[Row]:
         yield f"{factor} of {'x1' if factor == 'class' else 'x2'}", *(percent(rates[key]) for key in SHOWN)
 
 
-def _cheats(values: Mapping[str, Any]) -> Iterator[Row]:
-    yield "cheats", "", "sound is"
-    sound = {"copy": "0 %", "use_": "well above 0 %", "spre": "towards 100 %", "hidd": "small"}
-    for key, name in CHEATS.items():
+def _shortcuts(values: Mapping[str, Any]) -> Iterator[Row]:
+    yield "shortcuts", "", "expected"
+    sound = {"copy": "0 %", "use_": "well above 0 %", "dive": "towards 100 %", "hidd": "small"}
+    for key, name in SHORTCUTS.items():
         if key in values:
-            shown = number(values[key], 4) if key == "home" else percent(values[key]) + " %"
+            shown = number(values[key], 4) if key == "cycle" else percent(values[key]) + " %"
             true = values.get(f"{key}_true")
             yield name, shown, f"{100 * true['mean']:.1f} % (of true mixes)" if true else sound.get(key[:4], "")
 
@@ -103,9 +103,9 @@ def _cheats(values: Mapping[str, Any]) -> Iterator[Row]:
 def _realism(values: Mapping[str, Any]) -> Iterator[Row]:
     yield "realism", "KID", "std"
     for name, kid in values["kid"].items():
-        yield {"real": "training pictures (floor)"}.get(name, name), f"{kid['mean']:.4f}", f"{kid['std']:.4f}"
+        yield {"real": "training images (floor)"}.get(name, name), f"{kid['mean']:.4f}", f"{kid['std']:.4f}"
     for name, detail in values.get("detail", {}).items():
-        yield f"high-frequency power of {name}, % of real pictures'", percent(detail)
+        yield f"high-frequency power of {name}, % of real images'", percent(detail)
     for metric in ("fid", "lpips"):
         if metric in values:
             mixes = values[metric]["mixes"]
@@ -116,7 +116,7 @@ SHOW = {
     "swap": _swap,
     "leakage": _leakage,
     "swap_accuracy": _swap_accuracy,
-    "cheats": _cheats,
+    "shortcuts": _shortcuts,
     "realism": _realism,
 }
 

@@ -1,4 +1,4 @@
-"""Which pictures to mix, and which picture shows the truth."""
+"""Which images to mix, and which image shows the truth."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ Indices = NDArray[np.int64]
 
 
 class Triplets(NamedTuple):
-    """Pictures to mix: A of one, B of another, and the picture that shows the result (-1: unknown)."""
+    """Images to mix: A of one, B of another, and the image that shows the result (-1: unknown)."""
 
     a_from: Indices
     b_from: Indices
     truth: Indices
 
 
-def draw_triplets(images: ImageSet, indices: Indices, num: int, seed: int) -> Triplets:
-    """Draw mixes whose true result is one of the given pictures, where the set knows the truth.
+def sample_triplets(images: ImageSet, indices: Indices, num: int, seed: int) -> Triplets:
+    """Sample mixes whose true result is one of the given images, where the set knows the truth.
 
-    The truth is drawn first. Then A comes from another picture of its class, B from another picture with its
-    content and, if possible, another class; both from the given pictures where these have one, else from the
-    whole set. Where the contents are unknown or do not say all, A and B are any two of the given pictures and
+    The truth is sampled first. Then A comes from another image of its class, B from another image with its
+    content and, if possible, another class; both from the given images where these have one, otherwise from the
+    whole set. Where the contents are unknown or do not say all, A and B are any two of the given images and
     the truth is -1.
 
     Args:
         images: the set.
-        indices: pictures that may be the truth (held-out ones).
+        indices: images that may be the truth (held-out ones).
         num: how many mixes at most.
-        seed: of the draw.
+        seed: of the sample.
 
     Returns:
-        `num` triplets, or fewer where pictures lack a partner.
+        `num` triplets, or fewer where images lack a partner.
     """
     rng = np.random.default_rng([seed, 3])
     if not (images.content_names and images.contents_complete and images.has_classes):
@@ -61,14 +61,14 @@ def _partners(
     usable: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> Indices:
-    """For each wanted picture another one with the same label (and, if asked, a different second label)."""
+    """For each wanted image another one with the same label (and, if asked, a different second label)."""
     is_preferred = np.zeros(len(label), dtype=bool)
     is_preferred[preferred] = True
     groups = {value: np.flatnonzero((label == value) & usable) for value in np.unique(label[wanted]).tolist()}
     partners = np.full(len(wanted), -1, dtype=np.int64)
-    for row, picture in enumerate(wanted.tolist()):
-        group = groups[int(label[picture])]
-        group = group[group != picture] if differs is None else group[differs[group] != differs[picture]]
+    for row, image in enumerate(wanted.tolist()):
+        group = groups[int(label[image])]
+        group = group[group != image] if differs is None else group[differs[group] != differs[image]]
         pool = group[is_preferred[group]]
         pool = pool if len(pool) else group
         if len(pool):

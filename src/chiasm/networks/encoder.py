@@ -1,4 +1,4 @@
-"""The encoder: a picture becomes a code."""
+"""The encoder: an image becomes a code."""
 
 from collections.abc import Sequence
 
@@ -18,14 +18,14 @@ class Encoder(nn.Module):
     """Stride-2 blocks of [Conv 4x4, BatchNorm, LeakyReLU 0.2], then what is left becomes the code.
 
     Args:
-        side_px: height and width of the pictures.
+        side_px: height and width of the images.
         widths: output channels of the stride-2 blocks.
         code_width: width of the code.
-        code_block: whether the last convolution is a block like the others (the report) or linear with a bias.
+        code_block: whether the last convolution is a block like the others (the original) or linear with a bias.
         pooled: twice as deep, with a block of 3x3 convolutions after each stride-2 one, and a mean over all places
-            before the last convolution, which else sees each place apart.
+            before the last convolution, which otherwise sees each place separately.
 
-    Source: spec/cross-training.md, section 2; section 5, Q1, for `pooled`.
+    Source: docs/method.md, sections 2.1 and 2.2.
     """
 
     def __init__(
@@ -46,5 +46,5 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n code"]:
-        """Pictures in [-1, 1] -> codes."""
+        """Images in [-1, 1] -> codes."""
         return self.layers(x).flatten(1)

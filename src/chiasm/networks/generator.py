@@ -1,4 +1,4 @@
-"""The generator: code B is drawn, code A modulates how."""
+"""The generator: code B becomes an image, modulated by code A."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -45,7 +45,7 @@ class Generator(nn.Module):
     """Code B becomes a small feature map; blocks of [upsample x2, conv 3x3, LeakyReLU, AdaIN] enlarge it.
 
     Args:
-        side_px: height and width of the pictures drawn.
+        side_px: height and width of the images generated.
         code_a: width of code A.
         code_b: width of code B.
         dense_widths: hidden widths of the dense layers.
@@ -56,7 +56,7 @@ class Generator(nn.Module):
         rgb_kernel: kernel size of the last convolution.
         output: last activation; 'tanh' for [-1, 1], 'sigmoid' for [0, 1].
 
-    Source: Gabbay & Hoshen, ICLR 2020 (LORD), as restated in spec/cross-training.md, section 2.
+    Source: Gabbay & Hoshen, ICLR 2020 (LORD), as restated in docs/method.md, section 2.1.
     """
 
     def __init__(
@@ -85,12 +85,12 @@ class Generator(nn.Module):
         self.output = output
 
     def forward(self, a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> Float[Tensor, "n 3 side side"]:
-        """Codes A and B -> pictures in [-1, 1] (tanh) or [0, 1] (sigmoid)."""
+        """Codes A and B -> images in [-1, 1] (tanh) or [0, 1] (sigmoid)."""
         x = b
         for dense, pair in zip_longest(self.dense, self.dense_modulation(a)):
             x = F.leaky_relu(dense(x), 0.01)
             x = x if pair is None else _modulate(x, *pair)
-        # The dense layer writes the channels last already: to turn its picture would take as long as a convolution.
+        # The dense layer writes the channels last already: to turn its image would take as long as a convolution.
         x = x.view(len(b), self.base_px, self.base_px, -1).permute(0, 3, 1, 2)
         for block, (scale, shift) in zip(self.blocks, self.modulation(a), strict=True):
             x = adain(F.leaky_relu(block(x), 0.01), scale, shift)  # n, width, 2h, 2w

@@ -12,9 +12,9 @@ class CrossModel(nn.Module):
     """E_A, E_B and G, built from a configuration.
 
     Attributes:
-        encoder_a: reads code A, what the picture shows.
+        encoder_a: reads code A, what the image shows.
         encoder_b: reads code B, everything else.
-        generator: draws code B in the manner of code A.
+        generator: turns code B into an image, modulated by code A.
     """
 
     def __init__(self, config: ModelConfig) -> None:

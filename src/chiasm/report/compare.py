@@ -11,9 +11,9 @@ import numpy as np
 from scipy.stats import t as student_t
 
 from chiasm.config import to_dict
-from chiasm.evaluation.cheats import COPY_ALARM
+from chiasm.evaluation.criterion import has_truth, score
+from chiasm.evaluation.metrics.shortcuts import COPY_ALARM
 from chiasm.report.read import COMPLETE, Run
-from chiasm.sweep.criterion import has_truth, score
 from chiasm.sweep.space import SEED_KEY, flatten, show
 
 COVERAGE = 0.95
@@ -128,7 +128,7 @@ def _reservations(winner: Setting, truth: bool) -> list[str]:
     """Ways in which the best is not good."""
     told = []
     for name in ("x1", "x2"):
-        copying, share = winner.mean(f"swap/copy_{name}"), winner.mean(f"cheat/copy_{name}")
+        copying, share = winner.mean(f"swap/copy_{name}"), winner.mean(f"shortcut/copy_{name}")
         if truth and winner.score and copying and copying.mean <= winner.score.mean:
             told.append(f"It is no better than copying {name}, which reaches {copying.mean:.4f}.")
         if share and share.mean > COPY_ALARM:

@@ -14,10 +14,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageOps
 
-from chiasm.plots import GAP_PX, REPORT_COLOURS, strip
+from chiasm.evaluation.criterion import RECONSTRUCTION, SWAP
+from chiasm.plots import GAP_PX, ORIGINAL_COLOURS, strip
 from chiasm.report.compare import Comparison, Setting
 from chiasm.report.pairs import Strip
-from chiasm.sweep.criterion import RECONSTRUCTION, SWAP
 
 MARGIN_PX = 4
 STYLE: Any = {"font.size": 9, "pdf.fonttype": 42, "axes.spines.top": False, "axes.spines.right": False}
@@ -25,8 +25,8 @@ STYLE: Any = {"font.size": 9, "pdf.fonttype": 42, "axes.spines.top": False, "axe
 
 def colours(num: int) -> list[str]:
     """The report's colours in the order of the settings; a colour map where these are more."""
-    if num <= len(REPORT_COLOURS):
-        return [to_hex(colour) for colour in REPORT_COLOURS[:num]]
+    if num <= len(ORIGINAL_COLOURS):
+        return [to_hex(colour) for colour in ORIGINAL_COLOURS[:num]]
     return [to_hex(colormaps["turbo"](0.05 + 0.9 * i / (num - 1))) for i in range(num)]
 
 
@@ -76,10 +76,10 @@ def scores(comparison: Comparison, stem: Path) -> list[Path]:
         return _save(figure, stem)
 
 
-def strip_picture(pairs: Strip, framed: int | None) -> Image.Image:
+def strip_image(pairs: Strip, framed: int | None) -> Image.Image:
     """The pairs of one run in the report's 3x2 layout, one of them framed in red.
 
-    Source: spec/cross-training.md, section 4.
+    Source: docs/method.md, section 4.1.
     """
     side = pairs.x.shape[-1]
     zoom = max(1, round(64 / side))
@@ -92,23 +92,23 @@ def strip_picture(pairs: Strip, framed: int | None) -> Image.Image:
     return sheet
 
 
-def strips(pictures: Sequence[tuple[str, Image.Image]], stem: Path) -> list[Path]:
+def strips(images: Sequence[tuple[str, Image.Image]], stem: Path) -> list[Path]:
     """Strips below each other, each with its label."""
     with matplotlib.rc_context(STYLE):
-        heights = [7.0 * picture.height / picture.width + 0.3 for _, picture in pictures]
+        heights = [7.0 * image.height / image.width + 0.3 for _, image in images]
         figure = Figure(figsize=(7, sum(heights)), layout="constrained")
-        axes = figure.subplots(len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
-        for axis, (label, picture) in zip(axes, pictures, strict=True):
-            axis.imshow(picture, interpolation="none")
+        axes = figure.subplots(len(images), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for axis, (label, image) in zip(axes, images, strict=True):
+            axis.imshow(image, interpolation="none")
             axis.set_title(label, loc="left", fontsize=9)
             axis.axis("off")
         return _save(figure, stem)
 
 
-def png(picture: Image.Image) -> bytes:
-    """A picture as the bytes of a PNG file."""
+def png(image: Image.Image) -> bytes:
+    """An image as the bytes of a PNG file."""
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
 
 

@@ -17,11 +17,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
 from chiasm.config import to_dict
+from chiasm.evaluation.criterion import COPIES, RECONSTRUCTION, SWAP, criterion, score
 from chiasm.evaluation.table import number, percent, table
 from chiasm.report import figures, pairs
 from chiasm.report.compare import INTERVAL, Comparison, Setting, compare
 from chiasm.report.read import Material, Run, read_material
-from chiasm.sweep.criterion import COPIES, RECONSTRUCTION, SWAP, criterion, score
 from chiasm.sweep.space import flatten, show
 
 PARTS = {"held_out_samples": "known classes", "held_out_classes": "new classes"}
@@ -86,8 +86,8 @@ def _stem(output: Path, name: str) -> Path:
     return output.with_name(f"{output.stem}-{name}")
 
 
-def _embed(picture: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture).decode("ascii")
+def _embed(image: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(image).decode("ascii")
 
 
 def _settings(comparison: Comparison) -> list[dict[str, Any]]:
@@ -119,9 +119,7 @@ def _copying(comparison: Comparison) -> str:
     copy_x1, copy_x2 = (comparison.winner.mean(f"swap/{name}") for name in ("copy_x1", "copy_x2"))
     if copy_x1 is None or copy_x2 is None:
         return ""
-    return (
-        f"On the same pictures copying x1 would reach a swap L1 of {copy_x1.mean:.4f}, copying x2 {copy_x2.mean:.4f}."
-    )
+    return f"On the same images copying x1 would reach a swap L1 of {copy_x1.mean:.4f}, copying x2 {copy_x2.mean:.4f}."
 
 
 def _run_row(run: Run, comparison: Comparison) -> dict[str, Any]:
@@ -144,22 +142,22 @@ def _run_row(run: Run, comparison: Comparison) -> dict[str, Any]:
 def _strips(comparison: Comparison) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """The strips of all runs, and what is to be said of the best pair."""
     runs = [run for setting in comparison.settings for run in setting.runs]
-    drawn, reasons = pairs.draw_strips(runs)
-    found = pairs.find_best(drawn)
+    generated, reasons = pairs.generate_strips(runs)
+    found = pairs.find_best(generated)
     shown = []
     for setting in comparison.settings:
         for i, run in enumerate(setting.runs):
             path = str(run.folder.path)
             best = found is not None and found[0] == path
-            image = _strip_image(run, drawn.get(path), found[1] if found and best else None)
+            image = _strip_image(run, generated.get(path), found[1] if found and best else None)
             if image is not None:
                 label = setting.label if len(setting.runs) == 1 else f"{setting.label}, seed {run.seed}"
-                note = "" if path in drawn else f"as last drawn in training ({reasons[path]})"
+                note = "" if path in generated else f"as last generated in training ({reasons[path]})"
                 shown.append({"label": label, "image": image, "first": i == 0, "best": best, "note": note})
     if found is None:
         return shown, None
     path, place, truth = found
-    strip, run = drawn[path], next(run for run in runs if str(run.folder.path) == path)
+    strip, run = generated[path], next(run for run in runs if str(run.folder.path) == path)
     measured = f"home L1 {strip.home[place]:.4f}, " + (
         f"swap L1 {strip.swap[place]:.4f}" if truth else f"{strip.copied[place]:.0%} of its mixes are copies"
     )
@@ -168,14 +166,14 @@ def _strips(comparison: Comparison) -> tuple[list[dict[str, Any]], dict[str, Any
 
 
 def _strip_image(run: Run, strip: pairs.Strip | None, framed: int | None) -> Image.Image | None:
-    """The strip drawn with the saved model; else the run's own figure, where it has one."""
+    """The strip generated with the saved model; otherwise the run's own figure, where it has one."""
     if strip is not None:
-        return figures.strip_picture(strip, framed)
+        return figures.strip_image(strip, framed)
     path = run.folder.figures / "strip.png"
     if not path.is_file():
         return None
-    with Image.open(path) as picture:
-        return picture.convert("RGB")
+    with Image.open(path) as image:
+        return image.convert("RGB")
 
 
 def _evaluations(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -189,10 +187,10 @@ def _evaluations(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _evaluation_row(part: str, results: dict[str, Any]) -> list[str]:
-    swap, cheats = results.get("swap", {}), results.get("cheats", {})
+    swap, shortcuts = results.get("swap", {}), results.get("shortcuts", {})
     accuracy = results.get("swap_accuracy", {}).get("class", {})
     cells = [number(swap.get(name, {}).get("l1"), 4) for name in ("swap", "reconstruction", "copy_x1", "copy_x2")]
-    shares = [accuracy.get("mix"), cheats.get("copy_x1"), cheats.get("copy_x2")]
+    shares = [accuracy.get("mix"), shortcuts.get("copy_x1"), shortcuts.get("copy_x2")]
     return [part, *(cell or "-" for cell in cells), *("-" if s is None else percent(s) for s in shares)]
 
 

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from chiasm.checkpoint import CheckpointError, load_model
 from chiasm.config import ConfigError, DataConfig
-from chiasm.cross import Codes, disassemble, draw, mix, reassemble
+from chiasm.cross import Codes, disassemble, generate, mix, reassemble
 from chiasm.data import UNLABELLED, Batches, ImageSet, Split, load_split, open_data
 from chiasm.data.image_set import DataError
-from chiasm.evaluation.cheats import copies
-from chiasm.evaluation.inference import to_bytes, to_unit
+from chiasm.evaluation.criterion import COPY_PENALTY
+from chiasm.evaluation.metrics.shortcuts import copies
 from chiasm.evaluation.swap import l1
+from chiasm.inference import to_bytes, to_unit
 from chiasm.networks import CrossModel
-from chiasm.plots import Pictures
+from chiasm.plots import ByteImages
 from chiasm.report.read import Run
-from chiasm.sweep.criterion import COPY_PENALTY
 
 NUM_PAIRS = 6
 NUM_CANDIDATES = 64
@@ -35,17 +35,17 @@ class Strip:
     """The pairs of one run.
 
     Attributes:
-        x: [2 n, 3, side, side] the first pictures of all pairs, then the second ones.
+        x: [2 n, 3, side, side] the first images of all pairs, then the second ones.
         x_mix: x_a1b2 of all pairs, then x_a2b1.
         x_rec: the originals after crossing twice.
-        home: [n] L1 of x_rec, mean of the two pictures.
+        home: [n] L1 of x_rec, mean of the two images.
         swap: [n] L1 of the mixes to the true ones, NaN where these are not known.
         copied: [n] share of the two mixes that are copies of x1 or x2.
     """
 
-    x: Pictures
-    x_mix: Pictures
-    x_rec: Pictures
+    x: ByteImages
+    x_mix: ByteImages
+    x_rec: ByteImages
     home: NDArray[np.float64]
     swap: NDArray[np.float64]
     copied: NDArray[np.float64]
@@ -60,8 +60,8 @@ class Strip:
         return self.home + (self.swap if truth else COPY_PENALTY * self.copied)
 
 
-def draw_strips(runs: Sequence[Run]) -> tuple[dict[str, Strip], dict[str, str]]:
-    """Draw the same pairs with every run's model.
+def generate_strips(runs: Sequence[Run]) -> tuple[dict[str, Strip], dict[str, str]]:
+    """Generate the same pairs with every run's model.
 
     Returns:
         For each run's path its strip; and for each run that has none, the reason.
@@ -74,16 +74,16 @@ def draw_strips(runs: Sequence[Run]) -> tuple[dict[str, Strip], dict[str, str]]:
         try:
             model = load_model(run.folder.path)
             if key not in opened:
-                opened[key] = open_data(*key, progress=False)
+                opened[key] = open_data(*key, progress_bar=False)
             images = opened[key]
-            strips[str(run.folder.path)] = draw_strip(model, images, load_split(run.folder.split, images))
+            strips[str(run.folder.path)] = generate_strip(model, images, load_split(run.folder.split, images))
         except (CheckpointError, ConfigError, DataError, OSError) as error:
             reasons[str(run.folder.path)] = str(error)
     return strips, reasons
 
 
 @torch.inference_mode()
-def draw_strip(model: CrossModel, images: ImageSet, split: Split) -> Strip:
+def generate_strip(model: CrossModel, images: ImageSet, split: Split) -> Strip:
     """Mix some held-out pairs with a model, bring them home, and measure each pair."""
     first, second = choose_pairs(images, split)
     index = np.concatenate([first, second])
@@ -93,9 +93,9 @@ def draw_strip(model: CrossModel, images: ImageSet, split: Split) -> Strip:
     x_rec = reassemble(model, disassemble(model, x_mix))
     truth = np.concatenate([images.true_mix(first, second), images.true_mix(second, first)])
     errors = l1(x_mix, to_unit(torch.from_numpy(images.gather(np.maximum(truth, 0))))).double().numpy()
-    drawn_1, drawn_2 = draw(model, Codes(codes.a, codes.b)).chunk(2)
-    apart = l1(drawn_1, drawn_2).repeat(2)
-    copied = torch.maximum(*(copies(l1(x_mix, other.repeat(2, 1, 1, 1)), apart) for other in (drawn_1, drawn_2)))
+    rec_1, rec_2 = generate(model, Codes(codes.a, codes.b)).chunk(2)
+    apart = l1(rec_1, rec_2).repeat(2)
+    copied = torch.maximum(*(copies(l1(x_mix, other.repeat(2, 1, 1, 1)), apart) for other in (rec_1, rec_2)))
     return Strip(
         images.gather(index),
         to_bytes(x_mix),

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.config import Config
-from chiasm.sweep.describe import SWEEP_FILE, TRIAL_FILE
-from chiasm.training.run import RunError, RunFolder, read_metrics
+from chiasm.runs import RunError, RunFolder, read_metrics
+from chiasm.sweep.manifest import SWEEP_FILE, TRIAL_FILE
 
 RESULTS_FILE = "results.json"
 COMPLETE = "complete"

@@ -24,7 +24,7 @@ _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(:log)?")
 
 @dataclass(frozen=True)
 class Range:
-    """All numbers from low to high, evenly drawn or evenly in their logarithm."""
+    """All numbers from low to high, evenly sampled or evenly in their logarithm."""
 
     low: float
     high: float
@@ -98,7 +98,7 @@ class Space:
             if isinstance(values, Range):
                 raise ConfigError(
                     f"{key}: got the range {values.low:g}..{values.high:g}; a grid needs a list of values, "
-                    "or draw from the range: --method random or --method tpe."
+                    "or sample from the range: --method random or --method tpe."
                 )
         lists = [values for values in self.keys.values() if isinstance(values, list)]
         points = [dict(zip(self.keys, values, strict=True)) for values in itertools.product(*lists)]

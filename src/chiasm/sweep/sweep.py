@@ -21,13 +21,13 @@ import torch
 from chiasm.checkpoint import STATE_FILE, CheckpointError
 from chiasm.config import Config, ConfigError
 from chiasm.data import open_data
-from chiasm.sweep.claims import Claim, Claims
-from chiasm.sweep.criterion import criterion, has_truth, score
-from chiasm.sweep.describe import SWEEP_FILE, TRIAL_FILE, Outcome, TrialsTable, describe, join
+from chiasm.evaluation.criterion import criterion, has_truth, score
+from chiasm.runs import RunError, RunFolder
+from chiasm.sweep.manifest import SWEEP_FILE, TRIAL_FILE, Outcome, TrialsTable, describe, join
+from chiasm.sweep.queue import ClaimedTrial, TrialQueue
 from chiasm.sweep.space import Space, point_name
 from chiasm.training import fit
 from chiasm.training.fit import FitResult, TrainingDivergedError
-from chiasm.training.run import RunError, RunFolder
 
 SECONDS_BETWEEN_LOOKS = 2.0
 PACKAGES = ("chiasm", "torch", "lightning-fabric", "numpy", "optuna")
@@ -59,23 +59,23 @@ def sweep(
     runs: Path = Path("runs"),
     storage: str | None = None,
     resume: bool = True,
-    progress: bool = False,
+    progress_bar: bool = False,
 ) -> SweepResult:
     """Work on a sweep until every trial of it is done, by this worker or by others that were started alike.
 
-    What is minimised: chiasm.sweep.criterion.
+    What is minimised: chiasm.evaluation.criterion.
 
     Args:
         space: the settings to try.
         preset: the name of the preset that space.base was made from, for the description.
         seeds: every point is run once for each.
-        method: "grid" runs every combination, "random" and "tpe" draw points.
-        num_points: how many points to draw.
+        method: "grid" runs every combination, "random" and "tpe" sample points.
+        num_points: how many points to sample.
         name: of the sweep; by default made of the data's name and the keys, so that the same command joins it.
         runs: folder of all runs.
         storage: path or database URL of the optuna study; by default a journal in the sweep's folder.
         resume: whether to go on with, or join, a sweep of that name.
-        progress: whether each training shows a bar.
+        progress_bar: whether each training shows a bar.
 
     Raises:
         DataError, ConfigError: for what a user can mend.
@@ -85,12 +85,12 @@ def sweep(
     if not resume and (folder / SWEEP_FILE).exists():
         raise ConfigError(f"--resume: {folder} exists; choose another --name, or go on with it: --resume true.")
     # What no trial could read is the user's to mend, before anything is written.
-    open_data(space.base.data, space.base.model.side_px, progress=progress)
+    open_data(space.base.data, space.base.model.side_px, progress_bar=progress_bar)
     folder.mkdir(parents=True, exist_ok=True)
     join(folder, describe(space, preset, seeds, method, num_points, folder.name, runs, storage))
-    claims = Claims(folder, storage, space, seeds, method, num_points)
-    interrupted = _work(claims, space, progress)
-    return SweepResult(folder=folder, outcomes=claims.outcomes(), interrupted=interrupted)
+    queue = TrialQueue(folder, storage, space, seeds, method, num_points)
+    interrupted = _work(queue, space, progress_bar)
+    return SweepResult(folder=folder, outcomes=queue.outcomes(), interrupted=interrupted)
 
 
 def _check(space: Space, seeds: Sequence[int], method: str) -> None:
@@ -100,7 +100,7 @@ def _check(space: Space, seeds: Sequence[int], method: str) -> None:
     if len(set(seeds)) != len(seeds) or not seeds:
         raise ConfigError(f"--seeds: got {list(seeds)}; give different numbers.")
     if method != "grid" and not space.keys:
-        raise ConfigError(f"--method: {method} needs a key to draw; give one a range, such as --loss.gamma 0.1..2.")
+        raise ConfigError(f"--method: {method} needs a key to sample; give one a range, such as --loss.gamma 0.1..2.")
     if method == "grid":
         space.grid()
 
@@ -111,21 +111,21 @@ def _default_name(space: Space) -> str:
     return point_name({stem: "-".join(keys)})
 
 
-def _work(claims: Claims, space: Space, progress: bool) -> bool:
+def _work(queue: TrialQueue, space: Space, progress_bar: bool) -> bool:
     """Run trials until none is left for any worker; returns whether this one was stopped."""
     table = TrialsTable(space.keys)
     waits = False
     while True:
-        claim = claims.claim()
-        table.show(claims.outcomes())
+        claim = queue.claim()
+        table.show(queue.outcomes())
         if claim is not None:
             waits = False
-            if not _run(claims, claim, space.config(claim.point, claim.seed), progress):
+            if not _run(queue, claim, space.config(claim.point, claim.seed), progress_bar):
                 return True
-            table.show(claims.outcomes())
+            table.show(queue.outcomes())
         else:
             # A worker that dies leaves its trial to those who wait.
-            running = [outcome.name for outcome in claims.outcomes() if outcome.state == "running"]
+            running = [outcome.name for outcome in queue.outcomes() if outcome.state == "running"]
             if not running:
                 return False
             if not waits:
@@ -134,55 +134,55 @@ def _work(claims: Claims, space: Space, progress: bool) -> bool:
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _run(claims: Claims, claim: Claim, config: Config, progress: bool) -> bool:
+def _run(queue: TrialQueue, claim: ClaimedTrial, config: Config, progress_bar: bool) -> bool:
     """Run one trial and note what came of it; returns False where somebody asked to stop."""
-    run = claims.folder / claim.name
+    run = queue.folder / claim.name
     run.mkdir(exist_ok=True)
     about = {"name": claim.name, "point": claim.point, "seed": claim.seed, "attempt": claim.attempt, **_surroundings()}
     _note(run, about, "running")
     try:
-        result = _train(config, claims.folder, claim.name, progress)
+        result = _train(config, queue.folder, claim.name, progress_bar)
     except Exception as error:  # whatever ends a training is that trial's end, not the sweep's
         reason = " ".join(f"{error}".split()) or type(error).__name__
         explained = isinstance(error, (ValueError, TrainingDivergedError))
         reason = reason if explained else f"{type(error).__name__}: {reason}"
         _note(run, about, "failed", reason=reason)
-        claims.fail(claim, reason)
+        queue.fail(claim, reason)
         return True
     except BaseException:
-        claims.put_back(claim)
+        queue.put_back(claim)
         raise
     if result.interrupted:
         _note(run, about, "stopped")
-        claims.put_back(claim)
+        queue.put_back(claim)
         return False
     truth = has_truth(result.metrics)
     value = score(result.metrics, truth)
     if value is None or not np.isfinite(value):
         reason = f"the last validation has no finite criterion ({value})"
         _note(run, about, "failed", reason=reason)
-        claims.fail(claim, reason)
+        queue.fail(claim, reason)
         return True
     values = {name.partition("/")[2]: v for name, v in result.metrics.items() if name.startswith("swap/")}
     _note(run, about, "complete", minutes=result.minutes, steps=result.step, value=value, criterion=criterion(truth))
-    claims.complete(claim, value, {**values, "minutes": result.minutes})
+    queue.complete(claim, value, {**values, "minutes": result.minutes})
     return True
 
 
-def _train(config: Config, folder: Path, name: str, progress: bool) -> FitResult:
+def _train(config: Config, folder: Path, name: str, progress_bar: bool) -> FitResult:
     """Train a run, or go on with what a worker that died or was stopped has left of it."""
     run = RunFolder(folder / name)
     if (run.checkpoint / STATE_FILE).is_file():
         try:
             if RunFolder.open(run.path)[1] == config:
-                return fit(config, resume=run.path, progress=progress)
+                return fit(config, resume=run.path, progress_bar=progress_bar)
         except (CheckpointError, ConfigError, RunError):
             pass  # what is left cannot be used: begin again
     for path in (run.checkpoint, run.model, run.tensorboard, run.figures):
         shutil.rmtree(path, ignore_errors=True)
     for path in (run.path / "config.yaml", run.metrics, run.split):
         path.unlink(missing_ok=True)
-    return fit(config, name=name, runs=folder, progress=progress)
+    return fit(config, name=name, runs=folder, progress_bar=progress_bar)
 
 
 def _note(run: Path, about: dict[str, Any], state: str, **more: Any) -> None:

@@ -26,15 +26,15 @@ class Budget:
             seconds=None if config.max_minutes is None else 60 * config.max_minutes,
         )
 
-    def used(self, step: int, elapsed_s: float) -> float:
+    def progress(self, step: int, elapsed_s: float) -> float:
         """The fraction used up after `step` steps and `elapsed_s` seconds; 1 and more means the end."""
         by_steps = 0.0 if self.steps is None else step / self.steps
         by_time = 0.0 if self.seconds is None else elapsed_s / self.seconds
         return max(by_steps, by_time)
 
 
-def step_size(config: TrainConfig, lr: float, used: float) -> float:
-    """Adam's step size, from lr, when a fraction of the budget is used: constant, or half a cosine down to zero."""
+def step_size(config: TrainConfig, lr: float, progress: float) -> float:
+    """Adam's step size, from lr, when a fraction of the budget is progress: constant, or half a cosine down to zero."""
     if not config.cosine:
         return lr
-    return lr * 0.5 * (1 + math.cos(math.pi * min(used, 1.0)))
+    return lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

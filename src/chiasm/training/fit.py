@@ -12,28 +12,38 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
 from chiasm.checkpoint import flatten_optimizer, load_state, restore_optimizer, save_model, save_state
 from chiasm.config import Config, ConfigError
-from chiasm.data import Batches, ImageSet, LoadedBatch, Split, load_split, make_split, open_data, save_split, supervise
-from chiasm.evaluation.cheats import alarms
-from chiasm.evaluation.inference import to_unit
+from chiasm.data import (
+    Batches,
+    ImageSet,
+    LoadedBatch,
+    Split,
+    hide_labels,
+    load_split,
+    make_split,
+    open_data,
+    save_split,
+)
+from chiasm.evaluation.metrics.shortcuts import alarms
+from chiasm.inference import to_unit
 from chiasm.networks import CrossModel
-from chiasm.objective import DiscriminatorObjective, Objective
+from chiasm.objective import Batch, DiscriminatorObjective, Objective
 from chiasm.plots import curves
+from chiasm.runs import RunFolder, Tracker
 from chiasm.training.budget import Budget, step_size
 from chiasm.training.compiling import compile_networks
 from chiasm.training.interrupt import stop_on_signal
-from chiasm.training.run import RunFolder, Tracker
 from chiasm.training.validate import Validation, save_figures
 
 LOG_EVERY = 20
-# What the adversary, the reader and the discriminator minimise for themselves is no loss of the model.
-OTHERS_TERMS = ("reader_b", "reader_x", "discriminator", "r1")
+# What the adversary, the classifier and the discriminator minimise for themselves is no loss of the model.
+OTHERS_TERMS = ("classifier_b", "classifier_x", "discriminator", "r1")
 SECONDS_BETWEEN_CHECKPOINTS = 60
-NEED_CLASSES = ("weight_swap", "weight_apart", "weight_adversary", "weight_reader")
 
 
 class TrainingDivergedError(RuntimeError):
@@ -69,7 +79,7 @@ def fit(
     name: str | None = None,
     runs: Path = Path("runs"),
     resume: Path | None = None,
-    progress: bool = True,
+    progress_bar: bool = True,
 ) -> FitResult:
     """Train a model, or go on with a run.
 
@@ -78,7 +88,7 @@ def fit(
         name: of the new run; by default the data's name and a number.
         runs: folder of all runs.
         resume: the folder of a run to go on with.
-        progress: whether to show progress bars.
+        progress_bar: whether to show progress bars.
 
     Raises:
         DataError, ConfigError, RunError, CheckpointError: for what a user can mend.
@@ -92,18 +102,18 @@ def fit(
     )
     fabric.launch()
     with fabric.rank_zero_first():
-        images = open_data(config.data, config.model.side_px, progress=progress and fabric.is_global_zero)
-    asked = [f"loss.{key}" for key in NEED_CLASSES if getattr(config.loss, key) > 0]
-    if asked and not supervise(images, config.data).has_classes:
+        images = open_data(config.data, config.model.side_px, progress_bar=progress_bar and fabric.is_global_zero)
+    asked = [f"loss.{key}" for key in config.loss.keys_that_need("classes")]
+    if asked and not hide_labels(images, config.data).has_classes:
         raise ConfigError(
-            f"{', '.join(asked)}: {config.data.source} shows no two pictures of one class; put "
+            f"{', '.join(asked)}: {config.data.source} shows no two images of one class; put "
             "each class into a subfolder of its own, or train without labels: --preset unlabelled"
         )
     if resume is None:
         run, split = _begin(fabric, config, images, runs, name)
     else:
         run, split = _continue(resume, images)
-    return _Training(fabric, config, run, images, split, progress=progress, resume=resume is not None).train()
+    return _Training(fabric, config, run, images, split, progress_bar=progress_bar, resume=resume is not None).train()
 
 
 def _begin(fabric: Fabric, config: Config, images: ImageSet, runs: Path, name: str | None) -> tuple[RunFolder, Split]:
@@ -146,29 +156,33 @@ class _Training:
         images: ImageSet,
         split: Split,
         *,
-        progress: bool,
+        progress_bar: bool,
         resume: bool,
     ) -> None:
         train = config.train
-        shown = supervise(images, config.data)
-        self.fabric, self.config, self.run, self.progress = fabric, config, run, progress
+        shown = hide_labels(images, config.data)
+        self.fabric, self.config, self.run, self.progress_bar = fabric, config, run, progress_bar
         self.batches = Batches(shown, split.train, train.batch_size, train.seed, fabric.global_rank, fabric.world_size)
         self.classes = shown.classes
-        self.uses_partners = max(config.loss.weight_swap, config.loss.weight_apart) > 0
-        self.uses_near = config.loss.weight_contrast > 0
         self.budget = Budget.of(train, self.batches.steps_per_epoch)
         self.validation = Validation(images, split, train.num_val_pairs, train.seed)
         torch.manual_seed(train.seed)
         num_classes = len(shown.class_names)
+        model = CrossModel(config.model)
+        discriminator = DiscriminatorObjective(config.gan, num_classes) if config.gan.weight > 0 else None
         self.objective = Objective(
-            CrossModel(config.model), config.loss, config.gan, num_classes=num_classes, slice_size=train.slice_size
+            model,
+            config.loss,
+            config.gan,
+            num_classes=num_classes,
+            slice_size=train.slice_size,
+            discriminator=None if discriminator is None else discriminator.discriminator,
         )
         optimizer = torch.optim.Adam(self.objective.parameters(), lr=train.lr, betas=train.betas, fused=True)
         parts: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {"objective": (self.objective, optimizer)}
-        if config.gan.weight > 0:
-            judge = DiscriminatorObjective(config.gan, num_classes)
-            adam = torch.optim.Adam(judge.parameters(), lr=config.gan.lr, betas=train.betas, fused=True)
-            parts["discriminator"] = (judge, adam)
+        if discriminator is not None:
+            adam = torch.optim.Adam(discriminator.parameters(), lr=config.gan.lr, betas=train.betas, fused=True)
+            parts["discriminator"] = (discriminator, adam)
         self.parts = parts
         self.step, self.elapsed_s = 0, 0.0
         if resume:
@@ -185,11 +199,12 @@ class _Training:
         saved = time.perf_counter()
         tracker = Tracker(self.run, self.step) if self.fabric.is_global_zero else None
         window: list[dict[str, torch.Tensor]] = []
-        stream = self.batches.iterate(self.step, sys.maxsize, partners=self.uses_partners, near=self.uses_near)
+        partners, similar = (bool(self.config.loss.keys_that_need(data)) for data in ("partners", "similar"))
+        stream = self.batches.iterate(self.step, sys.maxsize, partners=partners, similar=similar)
         with stop_on_signal() as stop, self._bar() as bar, closing(stream) as batches:
             self.objective.train()
-            while (used := self._used()) < 1 and not self._agree(stop.requested):
-                window.append(self.training_step(next(batches), used))
+            while (progress := self._progress()) < 1 and not self._agree(stop.requested):
+                window.append(self.training_step(next(batches), progress))
                 self.step += 1
                 self.elapsed_s = time.perf_counter() - started
                 validates = self.step % self.config.train.validate_every == 0
@@ -200,7 +215,7 @@ class _Training:
                     if time.perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                         self._save()
                         saved = time.perf_counter()
-        interrupted = used < 1
+        interrupted = progress < 1
         figures = self._finish(tracker, window) if tracker else []
         return FitResult(
             run=self.run.path,
@@ -212,41 +227,51 @@ class _Training:
             alarms=self.alarms,
         )
 
-    def training_step(self, batch: LoadedBatch, used: float) -> dict[str, torch.Tensor]:
+    def training_step(self, loaded: LoadedBatch, progress: float) -> dict[str, torch.Tensor]:
         """One optimiser step, a function of the weights, the batch and (seed, step, rank) alone."""
         torch.manual_seed(_seed(self.config.train.seed, self.step, self.fabric.global_rank))
-        x = to_unit(self.fabric.to_device(torch.from_numpy(batch.x)))
-        partners, near = (
-            None if pixels is None else to_unit(self.fabric.to_device(torch.from_numpy(pixels)))
-            for pixels in (batch.x_partner, batch.x_near)
-        )
-        classes = self.fabric.to_device(torch.from_numpy(self.classes[batch.index]))
-        judge = self.parts["discriminator"][0].discriminator if "discriminator" in self.parts else None
-        objective, _ = self.wrapped["objective"]
-        # Two pairs of pictures may show the same class, though they are known as a class each.
-        known = batch.others is not None and self.config.data.supervision != "pairs"
-        others = self.fabric.to_device(torch.from_numpy(batch.others)) if known else None
-        terms, x_mix = objective(x, partners, classes, used, judge, near, others)
-        self._descend("objective", terms, used)
-        if judge is not None:
-            judged = self.wrapped["discriminator"][0](x, x_mix, classes)
-            self._descend("discriminator", judged, used)
-            terms |= judged
+        batch = self._to_device(loaded)
+        terms, x_mix = self.wrapped["objective"][0](batch, progress)
+        self._descend("objective", terms, progress)
+        if "discriminator" in self.wrapped:
+            of_discriminator = self.wrapped["discriminator"][0](batch.x, x_mix, batch.classes)
+            self._descend("discriminator", of_discriminator, progress)
+            terms |= of_discriminator
         return {name: term.detach() for name, term in terms.items()}
 
-    def _descend(self, part: str, terms: dict[str, torch.Tensor], used: float) -> None:
+    def _to_device(self, loaded: LoadedBatch) -> Batch:
+        """A batch of bytes as the objective takes it."""
+
+        def send(values: NDArray[Any]) -> torch.Tensor:
+            return self.fabric.to_device(torch.from_numpy(values))
+
+        def images(pixels: NDArray[np.uint8] | None) -> torch.Tensor | None:
+            return None if pixels is None else to_unit(send(pixels))
+
+        # Two pairs of images may show the same class, though they are known as a class each.
+        known = loaded.is_negative if self.config.data.supervision != "pairs" else None
+        return Batch(
+            x=to_unit(send(loaded.x)),
+            x_partner=images(loaded.x_partner),
+            x_positive=images(loaded.x_positive),
+            x_negative=images(loaded.x_negative),
+            is_negative=None if known is None else send(known),
+            classes=send(self.classes[loaded.index]),
+        )
+
+    def _descend(self, part: str, terms: dict[str, torch.Tensor], progress: float) -> None:
         """One step of the optimiser of a part, down the sum of its terms."""
         _, optimizer = self.wrapped[part]
         lr = self.config.train.lr if part == "objective" else self.config.gan.lr
         for group in optimizer.param_groups:
-            group["lr"] = step_size(self.config.train, lr, used)
+            group["lr"] = step_size(self.config.train, lr, progress)
         optimizer.zero_grad()
         self.fabric.backward(torch.stack(list(terms.values())).sum())
         optimizer.step()
 
-    def _used(self) -> float:
-        used = self.budget.used(self.step, self.elapsed_s)
-        return self.fabric.broadcast(used) if self.fabric.world_size > 1 else used
+    def _progress(self) -> float:
+        progress = self.budget.progress(self.step, self.elapsed_s)
+        return self.fabric.broadcast(progress) if self.fabric.world_size > 1 else progress
 
     def _agree(self, stop: bool) -> bool:
         return self.fabric.broadcast(stop) if self.fabric.world_size > 1 else stop
@@ -273,14 +298,14 @@ class _Training:
         if self.alarms:
             shown["alarm"] = ", ".join(alarm.partition(":")[0] for alarm in self.alarms)
         bar.set_postfix(shown)
-        bar.update(max(0.0, min(100.0, 100 * self.budget.used(self.step, self.elapsed_s)) - bar.n))
+        bar.update(max(0.0, min(100.0, 100 * self.budget.progress(self.step, self.elapsed_s)) - bar.n))
 
     def _validate(self, tracker: Tracker, bar: Any) -> None:
         self.objective.eval()
         with torch.compiler.set_stance("force_eager"):
             self.last_metrics = self.validation.measure(self.objective, self.fabric.device)
             tracker.log(self.step, self.last_metrics)
-            tracker.picture(self.step, "strip", self.validation.strip(self.objective, self.fabric.device))
+            tracker.image(self.step, "strip", self.validation.strip(self.objective, self.fabric.device))
             self._sound(bar)
         self.validated_at = self.step
         tracker.flush()
@@ -288,9 +313,11 @@ class _Training:
 
     def _sound(self, bar: Any) -> None:
         """Say what goes wrong, once for each kind of alarm."""
-        cheats = {name.removeprefix("cheat/"): v for name, v in self.last_metrics.items() if name.startswith("cheat/")}
+        shortcuts = {
+            name.removeprefix("shortcut/"): v for name, v in self.last_metrics.items() if name.startswith("shortcut/")
+        }
         before = {alarm.partition(":")[0] for alarm in self.alarms}
-        self.alarms = alarms(cheats)
+        self.alarms = alarms(shortcuts)
         for alarm in self.alarms:
             if alarm.partition(":")[0] not in before:
                 bar.write(f"alarm at step {self.step}: {alarm}")
@@ -311,7 +338,7 @@ class _Training:
         return figures
 
     def _bar(self, disable: bool = False) -> Any:
-        shown = self.progress and self.fabric.is_global_zero and not disable
+        shown = self.progress_bar and self.fabric.is_global_zero and not disable
         form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
         return tqdm(total=100, desc="training", bar_format=form, disable=not shown)
 
@@ -330,7 +357,7 @@ class _Training:
             prefix = f"{name}/"
             module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
             restore_optimizer(optimizer, f"{name}-optimizer", tensors)
-        if self.budget.used(self.step, self.elapsed_s) >= 1:
+        if self.budget.progress(self.step, self.elapsed_s) >= 1:
             raise ConfigError(
                 f"train: {self.run.path} has used up its budget ({self.step} steps, {self.elapsed_s / 60:.1f} "
                 "minutes); give a larger one, such as --max-minutes or --steps."

@@ -11,7 +11,7 @@ def summary(result: FitResult) -> str:
     if result.interrupted:
         lines.append(f"stopped early; go on with: chiasm fit --resume {result.run}")
     metrics = result.metrics
-    lines.append("on held-out pictures (mean absolute error, pixels in [-1, 1]):")
+    lines.append("on held-out images (mean absolute error, pixels in [-1, 1]):")
     lines.append(f"  reconstruction  {metrics['swap/reconstruction']:.3f}")
     if "swap/swap" in metrics:
         swap = metrics["swap/swap"]

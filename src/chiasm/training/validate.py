@@ -1,4 +1,4 @@
-"""What is measured and shown while a model trains, always on the same held-out pictures."""
+"""What is measured and shown while a model trains, always on the same held-out images."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from PIL import Image
 
 from chiasm.cross import disassemble, mix, reassemble
 from chiasm.data import UNLABELLED, Batches, ImageSet, Split
-from chiasm.evaluation.cheats import measure_cheats
-from chiasm.evaluation.inference import draw, encode, to_bytes, to_unit
+from chiasm.evaluation.metrics.shortcuts import measure_shortcuts
 from chiasm.evaluation.swap import swap_errors
-from chiasm.evaluation.triplets import draw_triplets
-from chiasm.objective import Objective
+from chiasm.evaluation.triplets import sample_triplets
+from chiasm.inference import encode, generate, to_bytes, to_unit
+from chiasm.objective import Batch, Objective
 from chiasm.plots import strip, swap_matrix
 
 NUM_STRIP_PAIRS = 6
 NUM_MATRIX = 8
-NUM_CHEAT_PAIRS = 32
+NUM_SHORTCUT_PAIRS = 32
 
 
 class Validation:
@@ -30,32 +30,32 @@ class Validation:
         images: the whole set.
         split: its split.
         num_pairs: pairs to measure.
-        seed: of the choice of pictures.
+        seed: of the choice of images.
     """
 
     def __init__(self, images: ImageSet, split: Split, num_pairs: int, seed: int) -> None:
         self.images = images
         self.split = split
         self.batch = Batches(images, split.val, batch_size=2 * num_pairs, seed=seed).at(0)
-        self.triplets = draw_triplets(images, split.val, 4 * num_pairs, seed)
-        self.cheat_pairs = self._choose_cheat_pairs()
+        self.triplets = sample_triplets(images, split.val, 4 * num_pairs, seed)
+        self.shortcut_pairs = self._choose_shortcut_pairs()
 
     @torch.inference_mode()
     def measure(self, objective: Objective, device: torch.device) -> dict[str, float]:
         """The training's terms and the swap error, without noise and with frozen statistics."""
         x = self._load(self.batch.index, device)
         partners = self._load(self.batch.partner, device) if self.images.has_classes else None
-        terms = objective(x, partners, None, 1.0).terms
+        terms = objective(Batch(x, partners), 1.0).terms
         values = {f"val/{name}": float(value) for name, value in terms.items()}
         values["val/loss"] = sum(values.values())
         errors = swap_errors(objective.model, self.images, self.triplets)
-        cheats = measure_cheats(objective.model, *self.cheat_pairs)
+        shortcuts = measure_shortcuts(objective.model, *self.shortcut_pairs)
         values |= {f"swap/{name}": value for name, value in errors.items()}
-        return values | {f"cheat/{name}": value for name, value in cheats.items()}
+        return values | {f"shortcut/{name}": value for name, value in shortcuts.items()}
 
     @torch.inference_mode()
     def strip(self, objective: Objective, device: torch.device) -> Image.Image:
-        """Pairs in the report's 3x2 layout: originals, mixed, come home."""
+        """Pairs in the original's 3x2 layout: originals, mixed, mixed twice."""
         half = len(self.batch.index) // 2
         pairs = min(NUM_STRIP_PAIRS, half)
         index = np.concatenate([self.batch.index[:pairs], self.batch.index[half : half + pairs]])
@@ -65,21 +65,21 @@ class Validation:
         return strip(self.images.images[index], to_bytes(x_mix), to_bytes(x_rec))
 
     def swap_matrix(self, objective: Objective) -> Image.Image:
-        """A of some held-out pictures (rows) with B of others (columns)."""
+        """A of some held-out images (rows) with B of others (columns)."""
         a_from, b_from = choose_matrix(self.images, self.split.val, NUM_MATRIX)
         bytes_a, bytes_b = self.images.images[a_from], self.images.images[b_from]
         a, _ = encode(objective.model, bytes_a)
         _, b = encode(objective.model, bytes_b)
-        grid = draw(objective.model, a.repeat_interleave(len(b), dim=0), b.repeat(len(a), 1))
+        grid = generate(objective.model, a.repeat_interleave(len(b), dim=0), b.repeat(len(a), 1))
         mixes = to_bytes(grid).reshape(len(a), len(b), *bytes_a.shape[1:])
         return swap_matrix(bytes_a, bytes_b, mixes)
 
-    def _choose_cheat_pairs(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Pairs of pictures of different classes: of one class, x2 would be the right answer."""
+    def _choose_shortcut_pairs(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Pairs of images of different classes: of one class, x2 would be the right answer."""
         first, second = self.batch.index.reshape(2, -1)
         classes = self.images.classes
         differ = (classes[first] != classes[second]) | (classes[first] == UNLABELLED)
-        chosen = np.flatnonzero(differ if differ.any() else np.ones_like(differ))[:NUM_CHEAT_PAIRS]
+        chosen = np.flatnonzero(differ if differ.any() else np.ones_like(differ))[:NUM_SHORTCUT_PAIRS]
         return self.images.gather(first[chosen]), self.images.gather(second[chosen])
 
     def _load(self, index: NDArray[np.int64], device: torch.device) -> torch.Tensor:
@@ -89,11 +89,11 @@ class Validation:
 def choose_matrix(
     images: ImageSet, indices: NDArray[np.int64], num: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pictures for the rows and the columns of a swap matrix: different classes, different contents.
+    """Images for the rows and the columns of a swap matrix: different classes, different contents.
 
     Args:
         images: the set.
-        indices: pictures to choose from.
+        indices: images to choose from.
         num: rows and columns at most.
     """
     shuffled = np.random.default_rng(0).permutation(indices)

@@ -1,0 +1,224 @@
+"""Batches, and for each image a partner of its class; a pure function of seed, step and rank."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.data.image_set import UNLABELLED, ImageSet
+from chiasm.data.negatives import NegativeBank, most_similar
+from chiasm.data.permutation import permutation
+from chiasm.data.prefetch import prefetch
+
+Indices = NDArray[np.int64]
+
+# Purposes of random streams. They come before all else in a seed, for NumPy reads [s, 3] as [s, 3, 0].
+_EPOCH, _PARTNER, _SMALL, _SIMILAR = 1, 2, 3, 4
+
+NUM_CANDIDATES = 16
+"""Images of a class among which the most similar one is looked for."""
+STEPS_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class BatchIndices:
+    """One step's images on one device.
+
+    Attributes:
+        index: [n] indices of the images.
+        partner: [n] for each, another image of its class; itself if there is no other.
+    """
+
+    index: Indices
+    partner: Indices
+
+
+@dataclass(frozen=True)
+class LoadedBatch:
+    """A batch with its pixels.
+
+    Attributes:
+        index: [n] indices of the images.
+        partner: [n] indices of their partners.
+        x: [n, 3, side, side] uint8, the images.
+        x_partner: the partners likewise, or None where they were not asked for.
+        x_positive: [n / 2, 3, side, side] for each image at an even place the most similar one of its class, or None
+            likewise.
+        x_negative: for each image at an odd place one of the most similar of other classes, or None likewise.
+        is_negative: [n / 2] which x_negative bear the label of another class than their image, or None likewise.
+    """
+
+    index: Indices
+    partner: Indices
+    x: NDArray[np.uint8]
+    x_partner: NDArray[np.uint8] | None
+    x_positive: NDArray[np.uint8] | None = None
+    x_negative: NDArray[np.uint8] | None = None
+    is_negative: NDArray[np.bool_] | None = None
+
+
+class Batches:
+    """An endless, reproducible stream of batches.
+
+    Each epoch is a permutation of the images, dealt out over steps and ranks; a batch at the end of an
+    epoch goes on into the next. Where only few images are labelled, these come up again and again in an epoch,
+    about as often as unlabelled ones. Sets smaller than a batch are sampled with repetition.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        indices: Indices,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Prepares the sampling.
+
+        Args:
+            images: all images.
+            indices: [m] those to sample from, each once.
+            batch_size: images of a batch on each device.
+            seed: seed of order and partners, >= 0.
+            rank: number of this device, from 0.
+            world_size: number of devices.
+
+        Raises:
+            ValueError: if there is nothing to sample, or a number is out of its range.
+        """
+        if len(indices) == 0:
+            raise ValueError("indices: got none; a batch needs at least one image.")
+        if batch_size < 1 or seed < 0 or not 0 <= rank < world_size:
+            raise ValueError(
+                f"batch_size, seed, rank, world_size: got {batch_size}, {seed}, {rank}, {world_size}; "
+                f"wanted batch_size >= 1, seed >= 0 and 0 <= rank < world_size."
+            )
+        self.images = images
+        self.indices = np.asarray(indices, dtype=np.int64)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        classes = images.classes[self.indices]
+        self._table = _ClassTable(classes)
+        num_labelled = int(np.count_nonzero(classes != UNLABELLED))
+        times = max(1, round((len(classes) - num_labelled) / max(1, num_labelled)))
+        self._again = np.flatnonzero(classes != UNLABELLED) if times > 1 else np.zeros(0, dtype=np.int64)
+        self._num_samples = len(classes) + (times - 1) * len(self._again)
+        self._find_negatives = lru_cache(maxsize=2)(self._negatives_of_block)
+        # Negatives are looked for a block of steps ahead.
+        self._choose = lru_cache(maxsize=2 * STEPS_AT_ONCE)(self._sample)
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps of an epoch; rarely a whole number."""
+        return self._num_samples / (self.batch_size * self.world_size)
+
+    def at(self, step: int) -> BatchIndices:
+        """The images of a step and their partners; the same whenever and wherever they are asked for."""
+        chosen = self._choose(step)
+        partner = self._table.others(chosen, np.random.default_rng([_PARTNER, self.seed, step, self.rank]))
+        return BatchIndices(self.indices[chosen], self.indices[partner])
+
+    def load(self, step: int, partners: bool = True, similar: bool = False) -> LoadedBatch:
+        """The batch of a step with its pixels.
+
+        Args:
+            step: number of the step, from 0.
+            partners: whether to read the partners too.
+            similar: whether to look for positives and negatives.
+        """
+        batch = self.at(step)
+        x = self.images.gather(batch.index)
+        x_partner = self.images.gather(batch.partner) if partners else None
+        if not similar:
+            return LoadedBatch(batch.index, batch.partner, x, x_partner)
+        positive = self._find_positives(step, x[::2])
+        negative = self._find_negatives(step // STEPS_AT_ONCE)[step % STEPS_AT_ONCE]
+        own, others = self.images.classes[batch.index[1::2]], self.images.classes[negative]
+        is_negative = (own != UNLABELLED) & (others != UNLABELLED) & (own != others)
+        pixels = self.images.gather(np.concatenate([positive, negative]))
+        return LoadedBatch(
+            batch.index, batch.partner, x, x_partner, pixels[: len(positive)], pixels[len(positive) :], is_negative
+        )
+
+    def iterate(
+        self, start_step: int, stop_step: int, partners: bool = True, similar: bool = False
+    ) -> Generator[LoadedBatch, None, None]:
+        """Batches of consecutive steps, read in a background thread; see load and prefetch."""
+        return prefetch(partial(self.load, partners=partners, similar=similar), start_step, stop_step)
+
+    def _find_positives(self, step: int, x: NDArray[np.uint8]) -> Indices:
+        """For each image at an even place of a step the most similar one among NUM_CANDIDATES of its class."""
+        rng = np.random.default_rng([_SIMILAR, self.seed, step, self.rank])
+        candidates = self._table.others(np.repeat(self._choose(step)[::2], NUM_CANDIDATES), rng)
+        return most_similar(self.images, x, self.indices[candidates].reshape(len(x), NUM_CANDIDATES))
+
+    def _negatives_of_block(self, block: int) -> Indices:
+        """[STEPS_AT_ONCE, n / 2] for the odd places of some steps one of the most similar of other classes.
+
+        For many steps at once, since a large matrix product now and then disturbs a training less than a small one
+        at every step.
+        """
+        steps = range(block * STEPS_AT_ONCE, (block + 1) * STEPS_AT_ONCE)
+        index = self.indices[np.concatenate([self._choose(step)[1::2] for step in steps])]
+        rng = np.random.default_rng([_SIMILAR, self.seed, block, self.rank, 1])
+        found = self._bank.most_similar(self.images.gather(index), self.images.classes[index], rng)
+        return found.reshape(len(steps), -1)
+
+    @cached_property
+    def _bank(self) -> NegativeBank:
+        """Training images in which to look for negatives."""
+        return NegativeBank(self.images, self.indices, np.random.default_rng([_SIMILAR, self.seed]))
+
+    def _sample(self, step: int) -> Indices:
+        """[batch_size] places in self.indices."""
+        num = self._num_samples
+        if num < self.batch_size:
+            rng = np.random.default_rng([_SMALL, self.seed, step, self.rank])
+            return self._place(rng.integers(0, num, self.batch_size))
+        first = (step * self.world_size + self.rank) * self.batch_size
+        epoch, place = divmod(first, num)
+        here = np.arange(place, min(place + self.batch_size, num))
+        chosen = permutation(here, num, [_EPOCH, self.seed, epoch])
+        if len(chosen) < self.batch_size:
+            more = permutation(np.arange(self.batch_size - len(chosen)), num, [_EPOCH, self.seed, epoch + 1])
+            chosen = np.concatenate([chosen, more])
+        return self._place(chosen)
+
+    def _place(self, samples: Indices) -> Indices:
+        """The places in self.indices of an epoch's samples: each once, few labelled ones again after these."""
+        if len(self._again) == 0:
+            return samples
+        return np.where(
+            samples < len(self.indices), samples, self._again[(samples - len(self.indices)) % len(self._again)]
+        )
+
+
+class _ClassTable:
+    """Which images are of one class, in twelve bytes an image.
+
+    Args:
+        classes: [m] class of each image, or UNLABELLED.
+    """
+
+    def __init__(self, classes: Indices) -> None:
+        self.row = classes.astype(np.int32) + 1  # 0 for unlabelled images
+        self.by_class = np.argsort(classes, kind="stable").astype(np.int32)
+        self.rank = np.empty_like(self.by_class)
+        self.rank[self.by_class] = np.arange(len(classes), dtype=np.int32)
+        self.size = np.bincount(self.row)
+        self.start = np.cumsum(self.size) - self.size
+
+    def others(self, chosen: Indices, rng: np.random.Generator) -> Indices:
+        """For each of some images another one of its class; itself if there is no other, or it has no class."""
+        row = self.row[chosen]
+        size, start = self.size[row], self.start[row]
+        turn = 1 + rng.integers(0, np.maximum(size - 1, 1))
+        other = self.by_class[start + (self.rank[chosen] - start + turn) % size]
+        return np.where(row == 0, chosen, other)

@@ -1,0 +1,69 @@
+"""From the word in data.source to the images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chiasm.config import DataConfig
+from chiasm.data.cache import open_cached
+from chiasm.data.image_set import DataError, ImageSet
+from chiasm.data.sources.avatars import Avatars
+from chiasm.data.sources.celeba import CelebA
+from chiasm.data.sources.folder import Folder
+from chiasm.data.sources.hugging_face import HuggingFace
+from chiasm.data.sources.npz import Npz
+from chiasm.data.sources.source import Source
+
+
+def open_data(
+    config: DataConfig, side_px: int, *, cache_dir: Path | None = None, progress_bar: bool = True
+) -> ImageSet:
+    """Opens the images that a configuration names.
+
+    The first time, every image is decoded into a cache; afterwards the cache is opened, as long as
+    neither the files nor the configuration have changed.
+
+    Args:
+        config: names the source and how its images become square.
+        side_px: height and width of the images.
+        cache_dir: folder of the caches; $CHIASM_CACHE or ~/.cache/chiasm when not given.
+        progress_bar: whether to show a bar while decoding.
+
+    Returns:
+        The images and what is known of them.
+
+    Raises:
+        DataError: if the source cannot be used; the message names the file or key and the remedy.
+    """
+    if side_px < 1:
+        raise DataError(f"model.side_px: got {side_px}; give a positive number.")
+    return open_cached(find_source(config), side_px, config.fit, cache_dir, progress_bar)
+
+
+def find_source(config: DataConfig) -> Source:
+    """The source behind the word in data.source.
+
+    Args:
+        config: names the source.
+
+    Returns:
+        A source; nothing but its kind has been looked at.
+
+    Raises:
+        DataError: if there is no such source.
+    """
+    if config.source == "avatars":
+        return Avatars(config.avatars)
+    if config.source.startswith("hf:"):
+        return HuggingFace(config.source.removeprefix("hf:"))
+    path = Path(config.source).expanduser()
+    if not path.exists():
+        raise DataError(
+            f"data.source: {config.source!r} does not exist; give 'avatars', 'hf:NAME', or the path of a "
+            f"folder of images or of an .npz file."
+        )
+    if path.is_file():
+        if path.suffix.lower() == ".npz":
+            return Npz(path)
+        raise DataError(f"data.source: {config.source!r} is a file; give a folder of images or an .npz file.")
+    return CelebA(path) if (path / "img_align_celeba").is_dir() else Folder(path)

@@ -1,0 +1,53 @@
+"""How much of the labels a training may see."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.config import DataConfig
+from chiasm.data.image_set import UNLABELLED, ImageSet
+
+
+def hide_labels(images: ImageSet, config: DataConfig) -> ImageSet:
+    """The same images with the labels that data.supervision leaves visible.
+
+    - `class`: all labels.
+    - `partial`: the class of a random fraction (data.labelled) of the images.
+    - `pairs`: a random fraction of the images, in pairs known to share their class; each pair is a class
+      of its own, for nothing says which pairs belong together.
+    - `none`: no label.
+
+    Args:
+        images: the images with all that is known.
+        config: `supervision`, `labelled`, and `split_seed` for the choice.
+
+    Returns:
+        A set that differs in `classes` and `class_names` alone.
+    """
+    if config.supervision == "class":
+        return images
+    rng = np.random.default_rng([config.split_seed, 4])
+    classes = np.full(len(images), UNLABELLED, dtype=np.int64)
+    names: tuple[str, ...] = ()
+    if config.supervision == "partial":
+        shown = rng.random(len(images)) < config.labelled
+        classes[shown], names = images.classes[shown], images.class_names
+    if config.supervision == "pairs":
+        pairs = _pairs(images.classes, rng)
+        pairs = pairs[rng.permutation(len(pairs))[: round(config.labelled * len(images) / 2)]]
+        classes[pairs] = np.arange(len(pairs))[:, None]
+        names = tuple(f"pair {i}" for i in range(len(pairs)))
+    return dataclasses.replace(images, classes=classes, class_names=names)
+
+
+def _pairs(classes: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """[m, 2] images in random pairs of one class, no image twice."""
+    shuffled = rng.permutation(np.flatnonzero(classes != UNLABELLED))
+    by_class = shuffled[np.argsort(classes[shuffled], kind="stable")]
+    starts = np.r_[True, np.diff(classes[by_class]) != 0]
+    place = np.arange(len(by_class)) - np.maximum.accumulate(np.where(starts, np.arange(len(by_class)), 0))
+    second = np.flatnonzero(place % 2 == 1)
+    return np.column_stack([by_class[second - 1], by_class[second]])

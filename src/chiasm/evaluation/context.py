@@ -1,0 +1,138 @@
+"""What is measured on: held-out images, and the mixes of one part of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from chiasm.data import UNLABELLED, ImageSet, Split
+from chiasm.evaluation.bootstrap import groups_of
+from chiasm.evaluation.classifiers import Classifier, factor_labels
+from chiasm.evaluation.probes import FactorProbes, fit_factor, pixels
+from chiasm.evaluation.references import Indices
+from chiasm.evaluation.triplets import Triplets, sample_triplets
+from chiasm.inference import encode, generate
+from chiasm.networks import CrossModel
+
+SAMPLES, CLASSES = "held_out_samples", "held_out_classes"
+MAX_PROBE = 10_000
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out images to measure on.
+
+    Attributes:
+        name: SAMPLES or CLASSES.
+        indices: the images.
+        pool: images that retrieval may choose from.
+    """
+
+    name: str
+    indices: Indices
+    pool: Indices
+
+
+@dataclass(frozen=True)
+class EvaluationContext:
+    """What all measurements share.
+
+    Attributes:
+        model: the model to be measured.
+        images: the set.
+        train: the model's training images.
+        mean: their mean, on [-1, 1].
+        net: a classifier of real images; None where there is nothing to classify.
+        noise_b: standard deviation of the noise on code B in training.
+        num: mixes in each part.
+        seed: of everything.
+    """
+
+    model: CrossModel
+    images: ImageSet
+    train: Indices
+    mean: NDArray[np.float32]
+    net: Classifier | None
+    noise_b: float
+    num: int
+    seed: int
+    _probes: dict[int, FactorProbes | str] = field(default_factory=dict)
+
+    @property
+    def noises(self) -> dict[str, float]:
+        """The inputs of probes that get noise."""
+        return {"b_used": self.noise_b} if self.noise_b > 0 else {}
+
+    def inputs(self, index: Indices) -> dict[str, Tensor]:
+        """What probes read, [n, width] each: codes A and B, code B to be used with noise, small images."""
+        images = self.images.gather(index)
+        a, b = encode(self.model, images)
+        return {"a": a, "b": b, **dict.fromkeys(self.noises, b), "pixels": pixels(images)}
+
+    @cached_property
+    def _fit(self) -> tuple[Indices, dict[str, Tensor]]:
+        fit = np.random.default_rng([self.seed, 29]).permutation(self.train)[:MAX_PROBE]
+        return fit, self.inputs(fit)
+
+    def probes(self, factor: int) -> FactorProbes | str:
+        """Probes of a factor (see factor_labels), fitted on training images the first time they are asked for."""
+        if factor not in self._probes:
+            fit, inputs = self._fit
+            labels = factor_labels(self.images)[1][fit, factor]
+            self._probes[factor] = fit_factor(inputs, self.noises, labels, self.seed)
+        return self._probes[factor]
+
+
+@dataclass(frozen=True)
+class MixedSet:
+    """The mixes of one part."""
+
+    context: EvaluationContext
+    part: HeldOut
+
+    @cached_property
+    def triplets(self) -> Triplets:
+        """Which images are mixed."""
+        return sample_triplets(self.context.images, self.part.indices, self.context.num, self.context.seed)
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether every mix has a true image."""
+        return len(self.triplets.truth) > 0 and bool((self.triplets.truth >= 0).all())
+
+    @property
+    def target(self) -> Indices:
+        """The images to reconstruct: the true ones, or x1 where these are not known."""
+        return self.triplets.truth if self.has_truth else self.triplets.a_from
+
+    @property
+    def groups(self) -> Indices:
+        """[n] what the bootstrap resamples each mix with."""
+        return groups_of(self.context.images.classes, self.target)
+
+    @cached_property
+    def generated(self) -> tuple[Tensor, Tensor]:
+        """Mixes, and reconstructions of the targets."""
+        model, (x1, x2, _) = self.context.model, self.triplets
+        index, place = np.unique(np.concatenate([x1, x2, self.target]), return_inverse=True)
+        a, b = encode(model, self.context.images.gather(index))
+        from_1, from_2, from_target = torch.from_numpy(place.reshape(3, -1))
+        return generate(model, a[from_1], b[from_2]), generate(model, a[from_target], b[from_target])
+
+
+def find_held_out(images: ImageSet, split: Split, part: Literal["test", "val"]) -> list[HeldOut]:
+    """The held-out images, those of classes that training saw apart from those of other classes.
+
+    An official split may hold out whole classes in its `test` too, so that the classes decide, not the split.
+    """
+    held_out = np.sort(np.concatenate([getattr(split, part), getattr(split, f"{part}_classes")]))
+    labels = images.classes[held_out]
+    seen = np.isin(labels, images.classes[split.train]) | (labels == UNLABELLED)
+    parts = [HeldOut(SAMPLES, held_out[seen], split.train), HeldOut(CLASSES, held_out[~seen], held_out[~seen])]
+    return [p for p in parts if len(p.indices)]

@@ -1,0 +1,148 @@
+"""Realism: do the mixes look like held-out images, as a whole?"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from chiasm.evaluation.bootstrap import interval
+from chiasm.evaluation.classifiers import Classifier, features
+from chiasm.evaluation.fitting import EVAL_BATCH
+from chiasm.inference import BATCH, to_bytes, to_unit
+
+PerImage = Float[Tensor, "n"]
+
+NUM_SUBSETS = 50
+MIN_IMAGES = 20
+FID_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
+LPIPS_WEIGHTS = "alexnet-owt-7be5be79.pth"
+
+
+class _Given(nn.Module):
+    """Features that were computed before."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def kernel_distance(real: Tensor, generated: Tensor, seed: int = 0) -> dict[str, float]:
+    """KID between two sets of features: 0 for images of one distribution, up to the sign of its noise.
+
+    Args:
+        real: [n, features].
+        generated: [m, features].
+        seed: of the subsets.
+
+    Returns:
+        `mean` and `std` over NUM_SUBSETS subsets of half of the smaller set, and its size `n`.
+
+    Source: Binkowski et al. 2018, Demystifying MMD GANs, through torchmetrics.
+    """
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    size = min(len(real), len(generated))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that the features are kept in memory
+        metric = KernelInceptionDistance(feature=_Given(), subsets=NUM_SUBSETS, subset_size=max(2, size // 2))
+    metric.update(real, real=True)
+    metric.update(generated, real=False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        mean, std = metric.compute()
+    return {"mean": float(mean), "std": float(std), "n": size}
+
+
+def realism(
+    net: Classifier,
+    generated: dict[str, Tensor],
+    real: Tensor,
+    train: Tensor,
+    truth: Tensor | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """KID of generated images to held-out ones, on features that need no download.
+
+    The features are those of the classifier's trunk, which was trained on real images of this very set: they see what
+    tells its images apart, and work offline. The numbers compare models on one set; they are not the KID of papers,
+    which is measured on an Inception network.
+
+    Args:
+        net: a fitted classifier.
+        generated: sets of generated images by name, floats in [-1, 1], `mixes` among them.
+        real: [n, 3, side, side] held-out images, bytes.
+        train: training images, bytes; their distance to the held-out ones is the floor.
+        truth: the true images of the mixes, bytes, where these are known.
+        seed: of the subsets.
+
+    Returns:
+        `kid` for each set of generated images and for `real` ones; `detail`, the high-frequency power of generated
+        images as a share of that of real held-out ones; `fid` and `lpips` of the mixes, or why these cannot be
+        measured.
+    """
+    known, sets = directions(net, real), generated | {"real": train}
+    kid = {name: kernel_distance(known, directions(net, x), seed) for name, x in sets.items()}
+    fid = missing_weights("torch_fidelity", FID_WEIGHTS)
+    lpips = "the true mixes are not known" if truth is None else missing_weights("torchvision", LPIPS_WEIGHTS)
+    sharp = high_frequency_power(to_unit(real)).mean()
+    detail = {name: interval((high_frequency_power(x) / sharp).numpy(), seed=seed) for name, x in generated.items()}
+    return {
+        "kid": kid,
+        "detail": detail,
+        "fid": fid or {"mixes": inception_distance(real, generated["mixes"])},
+        "lpips": lpips or {"mixes": perceptual_distance(generated["mixes"], truth, seed)},
+    }
+
+
+def high_frequency_power(x: Float[Tensor, "n 3 side side"]) -> PerImage:
+    """Mean power of an image's grey values, any range, at frequencies above half of the highest one."""
+    side = x.shape[-1]
+    frequency = torch.fft.fftfreq(side)
+    high = (frequency[:, None] ** 2 + frequency[None, :] ** 2).sqrt() > 0.25  # in periods a pixel; the highest is 0.5
+    power = torch.fft.fft2(x.mean(dim=1)).abs().square() / side**2
+    return power[:, high].mean(dim=1)
+
+
+def directions(net: Classifier, images: Tensor) -> Tensor:
+    """The trunk's features, their mean square brought to 1, so that the kernel is bounded: (cosine + 1) cubed."""
+    found = features(net, images)
+    return found / found.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-6)
+
+
+def missing_weights(package: str, file: str) -> str | None:
+    """Why a metric with pretrained weights cannot be measured offline; None where it can."""
+    if importlib.util.find_spec(package) is None:
+        return f"the package {package} is not installed"
+    path = _weights(file)
+    return None if path.is_file() else f"{path} is missing, and nothing is downloaded"
+
+
+def inception_distance(real: Tensor, generated: Tensor) -> float:
+    """FID on Inception's features; real images in bytes, generated ones in [-1, 1]."""
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    metric = FrechetInceptionDistance(feature_extractor_weights_path=str(_weights(FID_WEIGHTS)))
+    for chunk in real.split(EVAL_BATCH):
+        metric.update(chunk, real=True)
+    for chunk in generated.split(EVAL_BATCH):
+        metric.update(torch.from_numpy(to_bytes(chunk)), real=False)
+    return float(metric.compute())
+
+
+def perceptual_distance(generated: Tensor, truth: Tensor | None, seed: int = 0) -> dict[str, float]:
+    """LPIPS (AlexNet) of generated images in [-1, 1] to the true ones in bytes, with its interval."""
+    from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as lpips
+
+    assert truth is not None
+    pairs = zip(generated.split(BATCH), truth.split(BATCH), strict=True)
+    distances = [lpips(x.clamp(-1, 1), to_unit(y), "alex", reduction="none").reshape(-1) for x, y in pairs]
+    return interval(torch.cat(distances).numpy(), seed=seed)
+
+
+def _weights(file: str) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / file

@@ -1,0 +1,151 @@
+"""What a run leaves behind: its folder, its numbers, its figures."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import yaml
+
+from chiasm.config import Config, ConfigError, from_dict, to_dict
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+CONFIG_FILE = "config.yaml"
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used; the message names it and the remedy."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The layout of `runs/<name>/`."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The model to use and to share."""
+        return self.path / "model"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What resuming needs."""
+        return self.path / "checkpoint"
+
+    @property
+    def split(self) -> Path:
+        """The frozen split."""
+        return self.path / "split.json"
+
+    @property
+    def metrics(self) -> Path:
+        """All numbers of the training."""
+        return self.path / "metrics.csv"
+
+    @property
+    def figures(self) -> Path:
+        """The figures."""
+        return self.path / "figures"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @classmethod
+    def create(cls, runs: Path, name: str | None, config: Config) -> RunFolder:
+        """Make the folder of a new run and write its configuration.
+
+        Args:
+            runs: the folder of all runs.
+            name: of this run; by default the data's name and the next free number.
+            config: to be written.
+
+        Raises:
+            RunError: if a run of that name exists.
+        """
+        if name is None:
+            stem = re.sub(r"[^\w-]+", "-", Path(config.data.source).stem).strip("-") or "run"
+            taken = [int(p.name[len(stem) + 1 :]) for p in runs.glob(f"{stem}-*") if p.name[len(stem) + 1 :].isdigit()]
+            name = f"{stem}-{max(taken, default=0) + 1}"
+        path = runs / name
+        if (path / CONFIG_FILE).exists():
+            raise RunError(f"{path} exists; choose another --name, or go on with it: chiasm fit --resume {path}")
+        run = cls(path)
+        run.figures.mkdir(parents=True, exist_ok=True)
+        run.write_config(config)
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> tuple[RunFolder, Config]:
+        """An existing run and its configuration.
+
+        Raises:
+            RunError: if the folder holds no run.
+        """
+        file = Path(path) / CONFIG_FILE
+        if not file.is_file():
+            raise RunError(f"{path} is no run: {CONFIG_FILE} is missing; give a folder that chiasm fit made.")
+        try:
+            return cls(Path(path)), from_dict(Config, yaml.safe_load(file.read_text(encoding="utf-8")))
+        except (ConfigError, yaml.YAMLError, TypeError) as error:
+            raise RunError(f"{file}: {error}") from error
+
+    def write_config(self, config: Config) -> None:
+        """Write the configuration as YAML."""
+        text = yaml.safe_dump(to_dict(config), sort_keys=False)
+        (self.path / CONFIG_FILE).write_text(text, encoding="utf-8")
+
+
+class Tracker:
+    """Numbers to metrics.csv and TensorBoard; rows after `first_step` of an earlier attempt are dropped."""
+
+    def __init__(self, run: RunFolder, first_step: int) -> None:
+        # TensorBoard takes a second to import, which nobody but a training should wait for.
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._path = run.metrics
+        self._writer = SummaryWriter(str(run.tensorboard), purge_step=first_step)
+        self.rows = [row for row in read_metrics(run.metrics) if row["step"] <= first_step]
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Note values at a step; the file is complete at any time."""
+        self.rows.append({"step": float(step), **values})
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def image(self, step: int, name: str, image: Image.Image) -> None:
+        """Show an image in TensorBoard."""
+        self._writer.add_image(name, np.asarray(image), step, dataformats="HWC")
+
+    def flush(self) -> None:
+        """Write metrics.csv: a row a step, an empty cell where a column was not measured."""
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        partial = self._path.with_suffix(".partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        partial.replace(self._path)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Flush and let go of the files."""
+        self.flush()
+        self._writer.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of a metrics.csv, without its empty cells; no rows where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
