@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chiasm.mixing import Mixer
-    from chiasm.training.fit import FitResult
+    from chiasm.training import FitResult
 
 __all__ = ["fit", "load"]
 
@@ -31,7 +31,7 @@ def fit(data: str | Path = "avatars", *, preset: str = "compact", **options: Any
         ValueError: for a setting or a collection that cannot be used, with the remedy.
     """
     from chiasm.presets import from_preset
-    from chiasm.training.fit import fit as fit_config
+    from chiasm.training import fit as fit_config
 
     sections: dict[str, dict[str, Any]] = {key: options.pop(key, {}) for key in ("model", "loss", "gan", "train")}
     sections["data"] = {"source": str(data)}

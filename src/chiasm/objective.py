@@ -1,14 +1,15 @@
 """The weighted sums: what the networks minimise, and what the discriminator minimises."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from chiasm.config import GanConfig, LossConfig
+from chiasm.config import Config, GanConfig, LossConfig, Need
 from chiasm.cross import Codes, Images, add_noise, disassemble, generate, mix, random_shift, reassemble, swap_halves
+from chiasm.data import ImageSet
 from chiasm.losses import (
     Classes,
     Code,
@@ -161,6 +162,14 @@ class Objective(nn.Module):
         terms |= self._gan_terms(x_mix, batch.classes, self.gan.weight_at(progress))
         return LossTerms(terms, x_mix.detach())
 
+    def needs(self, data: Need) -> bool:
+        """Whether any term needs these data."""
+        return bool(self.config.keys_that_need(data))
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The parameters as an optimiser takes them, each group with its share of the step size."""
+        return [{"params": list(self.parameters()), "lr_share": 1.0}]
+
     def _read_codes(self, batch: Batch, mixing: bool) -> BatchCodes:
         """Codes A and codes B of all images that any term needs, each encoder in one pass."""
         a, a_partner, a_negative = self._read_codes_a(batch, needs_own=mixing or self.config.weight_direct > 0)
@@ -274,6 +283,10 @@ class DiscriminatorObjective(nn.Module):
         self.config = config
         self.discriminator = Discriminator(config.widths, num_classes if config.conditional else 0)
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """As Objective's."""
+        return [{"params": list(self.parameters()), "lr_share": 1.0}]
+
     def forward(self, x: Images, x_mix: Images, classes: Classes | None) -> Terms:
         """The weighted terms, by name.
 
@@ -290,3 +303,24 @@ class DiscriminatorObjective(nn.Module):
         if penalised:
             terms["r1"] = self.config.r1 * r1_penalty(on_real, x)
         return terms
+
+
+def build_objective(config: Config, images: ImageSet) -> tuple[Objective, DiscriminatorObjective | None]:
+    """What a configuration trains: the objective of new networks, and that of the discriminator where it has one.
+
+    Args:
+        config: the whole experiment.
+        images: with the labels that training may see.
+    """
+    num_classes = len(images.class_names)
+    model = CrossModel(config.model)
+    discriminator = DiscriminatorObjective(config.gan, num_classes) if config.gan.weight > 0 else None
+    objective = Objective(
+        model,
+        config.loss,
+        config.gan,
+        num_classes=num_classes,
+        slice_size=config.train.slice_size,
+        discriminator=None if discriminator is None else discriminator.discriminator,
+    )
+    return objective, discriminator

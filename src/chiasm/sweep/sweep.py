@@ -26,8 +26,7 @@ from chiasm.runs import RunError, RunFolder
 from chiasm.sweep.manifest import SWEEP_FILE, TRIAL_FILE, Outcome, TrialsTable, describe, join
 from chiasm.sweep.queue import ClaimedTrial, TrialQueue
 from chiasm.sweep.space import Space, point_name
-from chiasm.training import fit
-from chiasm.training.fit import FitResult, TrainingDivergedError
+from chiasm.training import FitResult, TrainingDivergedError, fit
 
 SECONDS_BETWEEN_LOOKS = 2.0
 PACKAGES = ("chiasm", "torch", "lightning-fabric", "numpy", "optuna")

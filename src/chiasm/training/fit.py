@@ -2,75 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
-from torch import nn
-from tqdm import tqdm
 
-from chiasm.checkpoint import flatten_optimizer, load_state, restore_optimizer, save_model, save_state
 from chiasm.config import Config, ConfigError
-from chiasm.data import (
-    Batches,
-    ImageSet,
-    LoadedBatch,
-    Split,
-    hide_labels,
-    load_split,
-    make_split,
-    open_data,
-    save_split,
-)
-from chiasm.evaluation.metrics.shortcuts import alarms
-from chiasm.inference import to_unit
-from chiasm.networks import CrossModel
-from chiasm.objective import Batch, DiscriminatorObjective, Objective
-from chiasm.plots import curves
-from chiasm.runs import RunFolder, Tracker
-from chiasm.training.budget import Budget, step_size
-from chiasm.training.compiling import compile_networks
-from chiasm.training.interrupt import stop_on_signal
-from chiasm.training.validate import Validation, save_figures
-
-LOG_EVERY = 20
-# What the adversary, the classifier and the discriminator minimise for themselves is no loss of the model.
-OTHERS_TERMS = ("classifier_b", "classifier_x", "discriminator", "r1")
-SECONDS_BETWEEN_CHECKPOINTS = 60
-
-
-class TrainingDivergedError(RuntimeError):
-    """A loss that is no number any more; the message names the step, the term and the remedy."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitResult:
-    """What a training has come to.
-
-    Attributes:
-        run: the run's folder.
-        step: optimiser steps made in all.
-        minutes: minutes trained in all.
-        metrics: the last validation, L1 on [-1, 1].
-        figures: the figures' paths.
-        interrupted: whether it was stopped before its budget was used up.
-        alarms: what is wrong with the model, as of the last validation.
-    """
-
-    run: Path
-    step: int
-    minutes: float
-    metrics: dict[str, float]
-    figures: list[Path]
-    interrupted: bool
-    alarms: list[str]
+from chiasm.data import ImageSet, Split, hide_labels, load_split, make_split, open_data, save_split
+from chiasm.objective import build_objective
+from chiasm.runs import RunFolder
+from chiasm.training.loop import Build, FitResult, Loop
 
 
 def fit(
@@ -80,6 +21,7 @@ def fit(
     runs: Path = Path("runs"),
     resume: Path | None = None,
     progress_bar: bool = True,
+    build: Build = build_objective,
 ) -> FitResult:
     """Train a model, or go on with a run.
 
@@ -89,6 +31,7 @@ def fit(
         runs: folder of all runs.
         resume: the folder of a run to go on with.
         progress_bar: whether to show progress bars.
+        build: makes what is minimised; another method than the project's own trains through the same loop.
 
     Raises:
         DataError, ConfigError, RunError, CheckpointError: for what a user can mend.
@@ -113,7 +56,10 @@ def fit(
         run, split = _begin(fabric, config, images, runs, name)
     else:
         run, split = _continue(resume, images)
-    return _Training(fabric, config, run, images, split, progress_bar=progress_bar, resume=resume is not None).train()
+    loop = Loop(fabric, config, run, images, split, build, progress_bar=progress_bar)
+    if resume is not None:
+        loop.load()
+    return loop.run()
 
 
 def _begin(fabric: Fabric, config: Config, images: ImageSet, runs: Path, name: str | None) -> tuple[RunFolder, Split]:
@@ -143,226 +89,3 @@ def _precision(wanted: str) -> str:
     if wanted == "bf16-mixed" and not has_bf16:
         raise ConfigError(f"train.precision: got {wanted!r}, but no GPU here computes bf16; leave it at 'auto'.")
     return "bf16-mixed" if wanted == "auto" and has_bf16 else "32-true"
-
-
-class _Training:
-    """One run at work: what the steps of the loop share."""
-
-    def __init__(
-        self,
-        fabric: Fabric,
-        config: Config,
-        run: RunFolder,
-        images: ImageSet,
-        split: Split,
-        *,
-        progress_bar: bool,
-        resume: bool,
-    ) -> None:
-        train = config.train
-        shown = hide_labels(images, config.data)
-        self.fabric, self.config, self.run, self.progress_bar = fabric, config, run, progress_bar
-        self.batches = Batches(shown, split.train, train.batch_size, train.seed, fabric.global_rank, fabric.world_size)
-        self.classes = shown.classes
-        self.budget = Budget.of(train, self.batches.steps_per_epoch)
-        self.validation = Validation(images, split, train.num_val_pairs, train.seed)
-        torch.manual_seed(train.seed)
-        num_classes = len(shown.class_names)
-        model = CrossModel(config.model)
-        discriminator = DiscriminatorObjective(config.gan, num_classes) if config.gan.weight > 0 else None
-        self.objective = Objective(
-            model,
-            config.loss,
-            config.gan,
-            num_classes=num_classes,
-            slice_size=train.slice_size,
-            discriminator=None if discriminator is None else discriminator.discriminator,
-        )
-        optimizer = torch.optim.Adam(self.objective.parameters(), lr=train.lr, betas=train.betas, fused=True)
-        parts: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {"objective": (self.objective, optimizer)}
-        if discriminator is not None:
-            adam = torch.optim.Adam(discriminator.parameters(), lr=config.gan.lr, betas=train.betas, fused=True)
-            parts["discriminator"] = (discriminator, adam)
-        self.parts = parts
-        self.step, self.elapsed_s = 0, 0.0
-        if resume:
-            self._load()
-        compile_networks(self.objective.model, train, self.budget)
-        self.wrapped = {name: fabric.setup(*part) for name, part in parts.items()}
-        self.last_metrics: dict[str, float] = {}
-        self.validated_at = -1
-        self.alarms: list[str] = []
-
-    def train(self) -> FitResult:
-        """Step until the budget is used up or somebody asks to stop; save and show what was learned."""
-        started = time.perf_counter() - self.elapsed_s
-        saved = time.perf_counter()
-        tracker = Tracker(self.run, self.step) if self.fabric.is_global_zero else None
-        window: list[dict[str, torch.Tensor]] = []
-        partners, similar = (bool(self.config.loss.keys_that_need(data)) for data in ("partners", "similar"))
-        stream = self.batches.iterate(self.step, sys.maxsize, partners=partners, similar=similar)
-        with stop_on_signal() as stop, self._bar() as bar, closing(stream) as batches:
-            self.objective.train()
-            while (progress := self._progress()) < 1 and not self._agree(stop.requested):
-                window.append(self.training_step(next(batches), progress))
-                self.step += 1
-                self.elapsed_s = time.perf_counter() - started
-                validates = self.step % self.config.train.validate_every == 0
-                if tracker and (self.step % LOG_EVERY == 0 or validates):
-                    self._log(tracker, window, bar)
-                if tracker and validates:
-                    self._validate(tracker, bar)
-                    if time.perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                        self._save()
-                        saved = time.perf_counter()
-        interrupted = progress < 1
-        figures = self._finish(tracker, window) if tracker else []
-        return FitResult(
-            run=self.run.path,
-            step=self.step,
-            minutes=self.elapsed_s / 60,
-            metrics=self.last_metrics,
-            figures=figures,
-            interrupted=interrupted,
-            alarms=self.alarms,
-        )
-
-    def training_step(self, loaded: LoadedBatch, progress: float) -> dict[str, torch.Tensor]:
-        """One optimiser step, a function of the weights, the batch and (seed, step, rank) alone."""
-        torch.manual_seed(_seed(self.config.train.seed, self.step, self.fabric.global_rank))
-        batch = self._to_device(loaded)
-        terms, x_mix = self.wrapped["objective"][0](batch, progress)
-        self._descend("objective", terms, progress)
-        if "discriminator" in self.wrapped:
-            of_discriminator = self.wrapped["discriminator"][0](batch.x, x_mix, batch.classes)
-            self._descend("discriminator", of_discriminator, progress)
-            terms |= of_discriminator
-        return {name: term.detach() for name, term in terms.items()}
-
-    def _to_device(self, loaded: LoadedBatch) -> Batch:
-        """A batch of bytes as the objective takes it."""
-
-        def send(values: NDArray[Any]) -> torch.Tensor:
-            return self.fabric.to_device(torch.from_numpy(values))
-
-        def images(pixels: NDArray[np.uint8] | None) -> torch.Tensor | None:
-            return None if pixels is None else to_unit(send(pixels))
-
-        # Two pairs of images may show the same class, though they are known as a class each.
-        known = loaded.is_negative if self.config.data.supervision != "pairs" else None
-        return Batch(
-            x=to_unit(send(loaded.x)),
-            x_partner=images(loaded.x_partner),
-            x_positive=images(loaded.x_positive),
-            x_negative=images(loaded.x_negative),
-            is_negative=None if known is None else send(known),
-            classes=send(self.classes[loaded.index]),
-        )
-
-    def _descend(self, part: str, terms: dict[str, torch.Tensor], progress: float) -> None:
-        """One step of the optimiser of a part, down the sum of its terms."""
-        _, optimizer = self.wrapped[part]
-        lr = self.config.train.lr if part == "objective" else self.config.gan.lr
-        for group in optimizer.param_groups:
-            group["lr"] = step_size(self.config.train, lr, progress)
-        optimizer.zero_grad()
-        self.fabric.backward(torch.stack(list(terms.values())).sum())
-        optimizer.step()
-
-    def _progress(self) -> float:
-        progress = self.budget.progress(self.step, self.elapsed_s)
-        return self.fabric.broadcast(progress) if self.fabric.world_size > 1 else progress
-
-    def _agree(self, stop: bool) -> bool:
-        return self.fabric.broadcast(stop) if self.fabric.world_size > 1 else stop
-
-    def _log(self, tracker: Tracker, window: list[dict[str, torch.Tensor]], bar: Any) -> None:
-        """Note the mean of every term since the last time; stop at the first that is no number."""
-        first = self.step - len(window) + 1
-        rows = [{name: float(term) for name, term in terms.items()} for terms in window]
-        for i, row in enumerate(rows):
-            for name, value in row.items():
-                if not np.isfinite(value):
-                    raise TrainingDivergedError(
-                        f"step {first + i}: the term '{name}' is {value}. Try a smaller --train.lr "
-                        f"(now {self.config.train.lr}); the last good checkpoint, if any, is {self.run.checkpoint}."
-                    )
-        means = {f"train/{name}": float(np.mean([r[name] for r in rows if name in r])) for name in rows[-1]}
-        loss = sum(value for name, value in means.items() if name.removeprefix("train/") not in OTHERS_TERMS)
-        tracker.log(self.step, {"minutes": self.elapsed_s / 60, **means, "train/loss": loss})
-        window.clear()
-        shown = {"step": self.step, "loss": f"{loss:.3f}"}
-        swap = self.last_metrics.get("swap/swap", self.last_metrics.get("swap/reconstruction"))
-        if swap is not None:
-            shown["swap" if "swap/swap" in self.last_metrics else "reconstruction"] = f"{swap:.3f}"
-        if self.alarms:
-            shown["alarm"] = ", ".join(alarm.partition(":")[0] for alarm in self.alarms)
-        bar.set_postfix(shown)
-        bar.update(max(0.0, min(100.0, 100 * self.budget.progress(self.step, self.elapsed_s)) - bar.n))
-
-    def _validate(self, tracker: Tracker, bar: Any) -> None:
-        self.objective.eval()
-        with torch.compiler.set_stance("force_eager"):
-            self.last_metrics = self.validation.measure(self.objective, self.fabric.device)
-            tracker.log(self.step, self.last_metrics)
-            tracker.image(self.step, "strip", self.validation.strip(self.objective, self.fabric.device))
-            self._sound(bar)
-        self.validated_at = self.step
-        tracker.flush()
-        self.objective.train()
-
-    def _sound(self, bar: Any) -> None:
-        """Say what goes wrong, once for each kind of alarm."""
-        shortcuts = {
-            name.removeprefix("shortcut/"): v for name, v in self.last_metrics.items() if name.startswith("shortcut/")
-        }
-        before = {alarm.partition(":")[0] for alarm in self.alarms}
-        self.alarms = alarms(shortcuts)
-        for alarm in self.alarms:
-            if alarm.partition(":")[0] not in before:
-                bar.write(f"alarm at step {self.step}: {alarm}")
-
-    def _finish(self, tracker: Tracker, window: list[dict[str, torch.Tensor]]) -> list[Path]:
-        with self._bar(disable=True) as bar:
-            if window:
-                self._log(tracker, window, bar)
-            if self.validated_at != self.step:
-                self._validate(tracker, bar)
-        self._save()
-        self.objective.eval()
-        with torch.compiler.set_stance("force_eager"):
-            figures = save_figures(self.validation, self.objective, self.fabric.device, self.run.figures)
-        figures.append(self.run.figures / "curves.png")
-        curves(tracker.rows, ("train/", "val/", "swap/"), figures[-1])
-        tracker.close()
-        return figures
-
-    def _bar(self, disable: bool = False) -> Any:
-        shown = self.progress_bar and self.fabric.is_global_zero and not disable
-        form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
-        return tqdm(total=100, desc="training", bar_format=form, disable=not shown)
-
-    def _save(self) -> None:
-        save_model(self.objective.model, self.run.model)
-        tensors: dict[str, torch.Tensor] = {}
-        for name, (module, optimizer) in self.parts.items():
-            tensors |= {f"{name}/{k}": v for k, v in module.state_dict().items()}
-            tensors |= flatten_optimizer(optimizer, f"{name}-optimizer")
-        save_state(self.run.checkpoint, {"step": self.step, "elapsed_s": self.elapsed_s}, tensors)
-
-    def _load(self) -> None:
-        state, tensors = load_state(self.run.checkpoint)
-        self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
-        for name, (module, optimizer) in self.parts.items():
-            prefix = f"{name}/"
-            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-            restore_optimizer(optimizer, f"{name}-optimizer", tensors)
-        if self.budget.progress(self.step, self.elapsed_s) >= 1:
-            raise ConfigError(
-                f"train: {self.run.path} has used up its budget ({self.step} steps, {self.elapsed_s / 60:.1f} "
-                "minutes); give a larger one, such as --max-minutes or --steps."
-            )
-
-
-def _seed(*parts: int) -> int:
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])

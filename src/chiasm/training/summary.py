@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chiasm.training.fit import FitResult
+from chiasm.training.loop import FitResult
 
 
 def summary(result: FitResult) -> str:
