@@ -1,6 +1,6 @@
-"""LORD, a class-conditional autoencoder and the naive method, on the networks, split and minutes of a run.
+"""Other methods on the networks, split, loop and budget of a run, written from their papers.
 
-Written from the papers. Each leaves a run folder that `chiasm evaluate` measures like any other:
+Each leaves a run folder that `chiasm evaluate` measures like any other:
 
     python benchmarks/baselines.py lord DATA --minutes 15 --seed 0 --out runs
 """
@@ -8,199 +8,268 @@ Written from the papers. Each leaves a run folder that `chiasm evaluate` measure
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from chiasm.checkpoint import save_model
-from chiasm.config import Config, LossConfig
-from chiasm.data import Batches, ImageSet, Split, make_split, open_data, save_split
-from chiasm.evaluation.swap import swap_errors
-from chiasm.evaluation.triplets import sample_triplets
-from chiasm.inference import to_unit
-from chiasm.losses import code_decay
+from chiasm.config import Config, LossConfig, Need, TrainConfig
+from chiasm.cross import Codes, add_noise, mix, swap_halves
+from chiasm.data import ImageSet
+from chiasm.losses import code_decay, realism_loss
 from chiasm.networks import CrossModel
+from chiasm.networks.discriminator import Discriminator
+from chiasm.networks.encoder import Encoder
+from chiasm.objective import Batch, DiscriminatorObjective, LossTerms, Objective, build_objective, frozen
 from chiasm.presets import from_preset
-from chiasm.runs import RunFolder, Tracker
 from chiasm.sweep.space import changed
 from chiasm.training import fit
-from chiasm.training.budget import Budget
-from chiasm.training.compiling import compile_networks
+from chiasm.training.budget import step_size
 
 LATENT_SHARE = 0.6
-NUM_TRIPLETS = 256
+LATENT_LR_SHARE = 10.0
+WEIGHT_KL = 1e-3
+WEIGHT_GAN = 0.1
 
 
-class Latents(nn.Module):
-    """A code A for each class and a code B for each training image, learned directly.
+class Baseline(Objective):
+    """What the loop trains: the networks of a configuration under another method's loss."""
 
-    Source: Gabbay & Hoshen 2020 (LORD), section 3.2.
-    """
+    needed: tuple[Need, ...] = ("classes",)
 
-    def __init__(self, images: ImageSet, split: Split, code_a: int, code_b: int) -> None:
-        super().__init__()
-        self.a = nn.Embedding(len(images.class_names), code_a)
-        self.b = nn.Embedding(len(images), code_b)
-        nn.init.normal_(self.b.weight, std=0.1)
+    def __init__(self, config: Config, images: ImageSet, discriminator: Discriminator | None = None) -> None:
+        super().__init__(CrossModel(config.model), config.loss, config.gan, discriminator=discriminator)
 
-    def forward(self, classes: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes of images by their class and their index."""
-        return self.a(classes), self.b(index)
+    def needs(self, data: Need) -> bool:
+        """Whether the method needs these data."""
+        return data in self.needed
 
-
-def batches(images: ImageSet, split: Split, config: Config) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Endless (images in [-1, 1], classes, indices)."""
-    stream = Batches(images, split.train, config.train.batch_size, config.train.seed)
-    step = 0
-    while True:
-        index = stream.at(step).index
-        yield to_unit(torch.from_numpy(images.gather(index))), *map(torch.from_numpy, (images.classes[index], index))
-        step += 1
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Latents that are learned directly take larger steps: each is seen once an epoch."""
+        latents = [p for module in self.modules() if isinstance(module, nn.Embedding) for p in module.parameters()]
+        others = [p for p in self.parameters() if not any(p is latent for latent in latents)]
+        groups = [{"params": others, "lr_share": 1.0}, {"params": latents, "lr_share": LATENT_LR_SHARE}]
+        return [group for group in groups if group["params"]]
 
 
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float, used: float) -> None:
-    """One step with the cosine that the method itself is trained with."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group["share"] * 0.5 * (1 + np.cos(np.pi * min(used, 1.0)))
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
+class Lord(Baseline):
+    """A code A for each class and a noisy, decayed code B for each image, learned directly; then encoders find them.
 
-
-def adam(config: Config, *parts: tuple[nn.Module, float]) -> torch.optim.Optimizer:
-    """Adam as the method itself uses it; each part with its share of the step size."""
-    groups = [{"params": list(part.parameters()), "share": share} for part, share in parts]
-    return torch.optim.Adam(groups, lr=config.train.lr, betas=config.train.betas)
-
-
-Watch = Callable[[int], None]
-"""Called after each step with their number: it measures the model now and then."""
-
-
-def train_lord(model: CrossModel, images: ImageSet, split: Split, config: Config, seconds: float, watch: Watch) -> int:
-    """Latent optimisation with a noisy, decayed code B, then encoders that learn to find those codes.
-
-    Before there are encoders nothing can be measured. Returns the steps made.
+    Before there are encoders, in the first LATENT_SHARE of the training, nothing can be measured.
 
     Source: Gabbay & Hoshen 2020 (LORD), eq. 3 to 5; L1 in place of the perceptual loss.
     """
-    latents = Latents(images, split, config.model.code_a, config.model.code_b)
-    stream, start, step = batches(images, split, config), time.perf_counter(), 0
-    first = adam(config, (model.generator, 1.0), (latents, 10.0))
-    while (used := (time.perf_counter() - start) / (LATENT_SHARE * seconds)) < 1:
-        x, classes, index = next(stream)
-        a, b = latents(classes, index)
-        drawn = model.generator(a, b + config.loss.noise_b * torch.randn_like(b))
-        descend(first, (drawn - x).abs().mean() + config.loss.decay_b * code_decay(b), config.train.lr, used)
-        step += 1
-    second = adam(config, (model, 1.0))
-    start = time.perf_counter()
-    while (used := (time.perf_counter() - start) / ((1 - LATENT_SHARE) * seconds)) < 1:
-        x, classes, index = next(stream)
-        with torch.no_grad():
-            a, b = latents(classes, index)
-        a_read, b_read = model.encoder_a(x), model.encoder_b(x)
-        codes = (a_read - a).square().mean() + (b_read - b).square().mean()
-        descend(second, (model.generator(a_read, b_read) - x).abs().mean() + codes, config.train.lr, used)
-        step += 1
-        watch(step)
-    return step
+
+    def __init__(self, config: Config, images: ImageSet) -> None:
+        super().__init__(config, images)
+        self.a = nn.Embedding(len(images.class_names), config.model.code_a)
+        self.b = nn.Embedding(len(images), config.model.code_b)
+        nn.init.normal_(self.b.weight, std=0.1)
+
+    def forward(self, batch: Batch, progress: float) -> LossTerms:
+        """Reconstruction from the latents and their decay; later from the encoders, and how far they are from those."""
+        x, model = batch.x, self.model
+        if progress < LATENT_SHARE:
+            a, b = self.a(batch.classes), self.b(batch.image_index)
+            rec = (model.generator(a, add_noise(b, self.config.noise_b)) - x).abs().mean()
+            return LossTerms({"rec": rec, "decay_b": self.config.decay_b * code_decay(b)}, None)
+        a, b = model.encoder_a(x), model.encoder_b(x)
+        terms = {"rec": (model.generator(a, b) - x).abs().mean()}
+        if batch.image_index is not None:
+            terms["code_a"] = F.mse_loss(a, self.a(batch.classes).detach())
+            terms["code_b"] = F.mse_loss(b, self.b(batch.image_index).detach())
+        return LossTerms(terms, None)
 
 
-def train_conditional(
-    model: CrossModel, images: ImageSet, split: Split, config: Config, seconds: float, watch: Watch
-) -> int:
+def lord_step_size(config: TrainConfig, lr: float, progress: float) -> float:
+    """A cosine for the latents, and another one for the encoders."""
+    ends = (0.0, LATENT_SHARE, 1.0)
+    start, end = ends[:2] if progress < LATENT_SHARE else ends[1:]
+    return step_size(config, lr, (progress - start) / (end - start))
+
+
+class Conditional(Baseline):
     """An autoencoder that is told the class: G(code of the class, E_B(x)); E_A learns to find the class's code.
-
-    Returns the steps made.
 
     Source: the class-conditional form of Hinton & Salakhutdinov 2006, as in Kingma et al. 2014 without the
     variational part.
     """
-    latents = Latents(images, split, config.model.code_a, 1)
-    stream, start, step = batches(images, split, config), time.perf_counter(), 0
-    optimizer = adam(config, (model, 1.0), (latents.a, 10.0))
-    while (used := (time.perf_counter() - start) / seconds) < 1:
-        x, classes, _ = next(stream)
-        a = latents.a(classes)
-        found = (model.encoder_a(x) - a.detach()).square().mean()
-        descend(optimizer, (model.generator(a, model.encoder_b(x)) - x).abs().mean() + found, config.train.lr, used)
-        step += 1
-        watch(step)
-    return step
+
+    def __init__(self, config: Config, images: ImageSet) -> None:
+        super().__init__(config, images)
+        self.a = nn.Embedding(len(images.class_names), config.model.code_a)
+
+    def forward(self, batch: Batch, progress: float) -> LossTerms:
+        """Reconstruction with the class's code, and encoder A's distance to it."""
+        a_read, b = self.model.encoder_a(batch.x), self.model.encoder_b(batch.x)
+        a = a_read if batch.classes is None else self.a(batch.classes)
+        rec = (self.model.generator(a, b) - batch.x).abs().mean()
+        return LossTerms({"rec": rec, "code_a": F.mse_loss(a_read, a.detach())}, None)
 
 
-def naive(config: Config) -> Config:
-    """The report's objective on the same networks: eq. 4 alone, with the best printed gamma."""
-    losses = LossConfig.only(weight_rec=1.0, gamma=0.4)
-    return dataclasses.replace(config, loss=losses)
+class Gaussian(nn.Module):
+    """An encoder's code as the mean of a Gaussian, whose variances a second map reads from the same features."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        last = encoder.layers[-1]
+        self.log_variance = nn.Conv2d(last.in_channels, last.out_channels, last.kernel_size)
+        nn.init.zeros_(self.log_variance.weight)
+        nn.init.constant_(self.log_variance.bias, -2.0)
+
+    def forward(self, encoder: Encoder, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images -> means and logarithms of the variances, [n, code] each."""
+        features = encoder.layers[:-1](x)
+        return encoder.layers[-1](features).flatten(1), self.log_variance(features).flatten(1)
 
 
-class Watcher:
-    """Measures the swap error every so many steps, as `chiasm fit` does, and notes it in the run's metrics."""
+def sample(mean: Tensor, log_variance: Tensor, training: bool) -> Tensor:
+    """A sample of a Gaussian in training, else its mean (Kingma & Welling 2014, section 2.4)."""
+    return mean + (0.5 * log_variance).exp() * torch.randn_like(mean) if training else mean
 
-    def __init__(self, model: CrossModel, images: ImageSet, split: Split, run: RunFolder, config: Config) -> None:
-        self.model, self.images, self.every = model, images, config.train.validate_every
-        self.triplets = sample_triplets(images, split.val, NUM_TRIPLETS, config.train.seed)
-        self.tracker, self.start = Tracker(run, 0), time.perf_counter()
 
-    def __call__(self, step: int) -> None:
-        """Measure after this step if it is its turn."""
-        if step % self.every == 0:
-            self.measure(step)
+def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Divergence of Gaussians from the standard one, mean over the batch (Kingma & Welling 2014, appendix B)."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
 
-    def measure(self, step: int) -> None:
-        """Note the errors at this step."""
-        minutes = (time.perf_counter() - self.start) / 60
-        self.model.eval()
-        with torch.compiler.set_stance("force_eager"):
-            errors = swap_errors(self.model, self.images, self.triplets)
-        self.model.train()
-        self.tracker.log(step, {"minutes": minutes, **{f"swap/{key}": value for key, value in errors.items()}})
-        self.tracker.flush()
+
+class SwapAdversarial(Baseline):
+    """Two images of a class exchange their codes A; mixes of two classes must pass a class-conditional discriminator.
+
+    Source: Mathieu et al. 2016, "Disentangling factors of variation in deep representations using adversarial
+    training", algorithm 1; hinge in place of the logistic GAN loss.
+    """
+
+    needed = ("classes", "partners")
+
+    def __init__(self, config: Config, images: ImageSet, discriminator: Discriminator) -> None:
+        super().__init__(config, images, discriminator)
+        self.posterior_b = Gaussian(self.model.encoder_b)
+
+    def forward(self, batch: Batch, progress: float) -> LossTerms:
+        """Both reconstructions, the divergence of code B, and the discriminator's answer to the mixes."""
+        partner = batch.x if batch.x_partner is None else batch.x_partner
+        a, a_partner = self.model.encoder_a(torch.cat([batch.x, partner])).chunk(2)
+        mean, log_variance = self.posterior_b(self.model.encoder_b, batch.x)
+        b = sample(mean, log_variance, self.training)
+        rec, swap = ((self.model.generator(code, b) - batch.x).abs().mean() for code in (a, a_partner))
+        x_mix = mix(self.model, Codes(a, b))
+        on_mixed = frozen(self._discriminators[0])(x_mix, batch.classes)
+        terms = {"rec": rec, "swap": swap, "kl_b": WEIGHT_KL * kl(mean, log_variance)}
+        terms["gan"] = WEIGHT_GAN * realism_loss(self.gan.kind, on_mixed)
+        return LossTerms(terms, x_mix.detach())
+
+
+class CycleVae(Baseline):
+    """Images of a class exchange their codes A; a code B sampled from the prior must be read back from any two classes.
+
+    Source: Jha et al. 2018, "Disentangling factors of variation with cycle-consistent variational auto-encoders",
+    eq. 3 and 4.
+    """
+
+    needed = ("classes", "partners")
+
+    def __init__(self, config: Config, images: ImageSet) -> None:
+        super().__init__(config, images)
+        self.posterior_b = Gaussian(self.model.encoder_b)
+
+    def forward(self, batch: Batch, progress: float) -> LossTerms:
+        """The forward cycle's reconstruction and divergence, and the reverse cycle's distance of codes B."""
+        model, partner = self.model, batch.x if batch.x_partner is None else batch.x_partner
+        a, a_partner = model.encoder_a(torch.cat([batch.x, partner])).chunk(2)
+        mean, log_variance = self.posterior_b(model.encoder_b, batch.x)
+        swap = (model.generator(a_partner, sample(mean, log_variance, self.training)) - batch.x).abs().mean()
+        b_prior = torch.randn_like(mean[: len(mean) // 2]).repeat(2, 1)
+        b_read = model.encoder_b(model.generator(a, b_prior))
+        reverse = (b_read - swap_halves(b_read)).abs().mean()
+        return LossTerms({"swap": swap, "kl_b": WEIGHT_KL * kl(mean, log_variance), "reverse": reverse}, None)
+
+
+class MlVae(Baseline):
+    """Code A is the product of the Gaussians that the images of a class give, here an image and its partner.
+
+    Source: Bouchacourt et al. 2018, "Multi-level variational autoencoder", eq. 4 and section 3.2.
+    """
+
+    needed = ("classes", "partners")
+
+    def __init__(self, config: Config, images: ImageSet) -> None:
+        super().__init__(config, images)
+        self.posterior_a, self.posterior_b = Gaussian(self.model.encoder_a), Gaussian(self.model.encoder_b)
+
+    def forward(self, batch: Batch, progress: float) -> LossTerms:
+        """The evidence lower bound with an absolute error: reconstruction and the divergences of both codes."""
+        partner = batch.x if batch.x_partner is None else batch.x_partner
+        mean, log_variance = self.posterior_a(self.model.encoder_a, torch.cat([batch.x, partner]))
+        precision = (-log_variance).exp()
+        total = sum(precision.chunk(2))
+        mean_a, log_variance_a = sum((mean * precision).chunk(2)) / total, -total.log()
+        mean_b, log_variance_b = self.posterior_b(self.model.encoder_b, batch.x)
+        codes = (sample(m, v, self.training) for m, v in ((mean_a, log_variance_a), (mean_b, log_variance_b)))
+        rec = (self.model.generator(*codes) - batch.x).abs().mean()
+        divergence = kl(mean_a, log_variance_a) + kl(mean_b, log_variance_b)
+        return LossTerms({"rec": rec, "kl": WEIGHT_KL * divergence}, None)
+
+
+def build(method: type[Baseline], config: Config, images: ImageSet) -> tuple[Baseline, DiscriminatorObjective | None]:
+    """What the loop trains, as chiasm.objective.build_objective."""
+    if method is not SwapAdversarial:
+        return method(config, images), None
+    discriminator = DiscriminatorObjective(config.gan, len(images.class_names))
+    return SwapAdversarial(config, images, discriminator.discriminator), discriminator
+
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "naive": build_objective,
+    "lord": partial(build, Lord),
+    "conditional": partial(build, Conditional),
+    "swap-adversarial": partial(build, SwapAdversarial),
+    "cycle-vae": partial(build, CycleVae),
+    "ml-vae": partial(build, MlVae),
+}
+NOISY_B = ("lord",)
+"""Methods whose code B passes through this project's noise; that of the others is handed out as it is."""
+
+
+def configure(method: str, preset: str, changes: dict[str, dict[str, Any]], settings: dict[str, Any]) -> Config:
+    """The preset's networks, data and budget, and the losses of a method where they are this project's own."""
+    config = changed(from_preset(preset, changes), settings)
+    if method == "naive":  # the best printed gamma
+        losses = LossConfig.only(weight_rec=1.0, gamma=0.4)
+    elif method in NOISY_B:
+        losses = LossConfig.only(weight_direct=1.0, noise_b=config.loss.noise_b, decay_b=config.loss.decay_b)
+    else:
+        losses = LossConfig.only(weight_direct=1.0)
+    return changed(config, {f"loss.{key}": value for key, value in vars(losses).items()})
 
 
 def main() -> None:
     """Train one baseline and leave its run folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("method", choices=["lord", "conditional", "naive"])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("method", choices=METHODS)
     parser.add_argument("data", nargs="?", default="avatars")
     parser.add_argument("--preset", default="compact")
     parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="in YAML")
     parser.add_argument("--name", help="of the run's folder")
-    parser.add_argument("--minutes", type=float, default=15.0)
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=float, default=15.0)
+    budget.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs"))
     options = parser.parse_args()
-    changes = {"data": {"source": options.data}, "train": {"max_minutes": options.minutes, "seed": options.seed}}
+    minutes = None if options.steps else options.minutes
+    train = {"max_minutes": minutes, "steps": options.steps, "epochs": None, "seed": options.seed}
     settings = {key: yaml.safe_load(value) for key, value in options.set}
-    config = changed(from_preset(options.preset, changes), settings)
+    config = configure(options.method, options.preset, {"data": {"source": options.data}, "train": train}, settings)
     name = options.name or f"{options.method}-{Path(options.data).stem}-{options.seed}"
-    if options.method == "naive":
-        fit(naive(config), name=name, runs=options.out)
-        return
-    if options.method == "conditional":  # its code B has no noise, also not where the class is read from it
-        config = changed(config, {"loss.noise_b": 0.0, "loss.decay_b": 0.0})
-    images = open_data(config.data, config.model.side_px)
-    split = make_split(images, config.data)
-    run = RunFolder.create(options.out, name, config)
-    save_split(split, images, run.split)
-    torch.manual_seed(options.seed)
-    model = CrossModel(config.model)
-    compile_networks(model, config.train, Budget(None, 60 * options.minutes))
-    train = {"lord": train_lord, "conditional": train_conditional}[options.method]
-    watcher = Watcher(model, images, split, run, config)
-    steps = train(model, images, split, config, 60 * options.minutes, watcher)
-    watcher.measure(steps)
-    watcher.tracker.close()
-    save_model(model.eval(), run.model)
-    print(f"{steps} steps; {run.path}")
+    schedule = lord_step_size if options.method == "lord" else step_size
+    result = fit(config, name=name, runs=options.out, build=METHODS[options.method], schedule=schedule)
+    print(f"{result.step} steps; {result.run}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 from chiasm.presets import PRESETS
 from chiasm.runs import read_metrics
 
-BASELINES = ("naive", "lord", "conditional")
+BASELINES = ("naive", "lord", "conditional", "swap-adversarial", "cycle-vae", "ml-vae")
 ALL = [*(name for name in PRESETS if name != "tiny"), *BASELINES]
 AT_A_TIME = 2
 GOALS = (0.5, 0.3, 0.2)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -49,6 +50,7 @@ class Batch(NamedTuple):
         x_negative: for each image at an odd place one of the most similar of other classes.
         is_negative: which x_negative are known to be of another class.
         classes: of x, -1 for unlabelled images.
+        image_index: of x in the image set, for methods that learn something for each image.
     """
 
     x: Images
@@ -57,6 +59,7 @@ class Batch(NamedTuple):
     x_negative: HalfImages | None = None
     is_negative: HalfMask | None = None
     classes: Classes | None = None
+    image_index: Int[Tensor, "n"] | None = None
 
     @property
     def x_similar(self) -> Images | None:
@@ -94,7 +97,7 @@ class LossTerms(NamedTuple):
     x_mix: Images | None
 
 
-def _frozen(module: nn.Module) -> Callable[..., Tensor]:
+def frozen(module: nn.Module) -> Callable[..., Tensor]:
     """A module whose output has a gradient in its inputs, but none in its weights."""
     weights = {name: p.detach() for name, p in module.named_parameters()}
     return lambda *inputs: functional_call(module, weights, inputs)
@@ -227,7 +230,7 @@ class Objective(nn.Module):
             b, classes = torch.cat([b, self._with_noise(codes.b_unshifted)]), classes.repeat(2)
         return {
             "classifier_b": classification_loss(self.adversary(b.detach()), classes),
-            "adversary": self.config.weight_adversary * confusion_loss(_frozen(self.adversary)(b)),
+            "adversary": self.config.weight_adversary * confusion_loss(frozen(self.adversary)(b)),
         }
 
     def _reconstruction(self, batch: Batch, codes: Codes) -> Scalar:
@@ -256,7 +259,7 @@ class Objective(nn.Module):
 
     def _classifier_terms(self, x: Images, x_mix: Images, classes: Classes) -> Terms:
         """The classifier learns the classes of real images; mixed ones must show it the class of their A."""
-        on_mixed = classification_loss(_frozen(self.classifier)(x_mix), classes)
+        on_mixed = classification_loss(frozen(self.classifier)(x_mix), classes)
         return {
             "classifier_x": classification_loss(self.classifier(x), classes),
             "classifier_mix": self.config.weight_classifier * on_mixed,
@@ -266,7 +269,7 @@ class Objective(nn.Module):
         """Mixed images that the discriminator takes for real."""
         if weight == 0 or not self._discriminators:
             return {}
-        on_mixed = _frozen(self._discriminators[0])(x_mix, classes)
+        on_mixed = frozen(self._discriminators[0])(x_mix, classes)
         return {"gan": weight * realism_loss(self.gan.kind, on_mixed)}
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chiasm.config import TrainConfig
+
+Schedule = Callable[[TrainConfig, float, float], float]
+"""(settings, step size at the start, progress in [0, 1]) -> step size."""
 
 
 @dataclass(frozen=True)

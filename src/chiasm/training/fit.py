@@ -11,6 +11,7 @@ from chiasm.config import Config, ConfigError
 from chiasm.data import ImageSet, Split, hide_labels, load_split, make_split, open_data, save_split
 from chiasm.objective import build_objective
 from chiasm.runs import RunFolder
+from chiasm.training.budget import Schedule, step_size
 from chiasm.training.loop import Build, FitResult, Loop
 
 
@@ -22,6 +23,7 @@ def fit(
     resume: Path | None = None,
     progress_bar: bool = True,
     build: Build = build_objective,
+    schedule: Schedule = step_size,
 ) -> FitResult:
     """Train a model, or go on with a run.
 
@@ -32,6 +34,7 @@ def fit(
         resume: the folder of a run to go on with.
         progress_bar: whether to show progress bars.
         build: makes what is minimised; another method than the project's own trains through the same loop.
+        schedule: of the step size.
 
     Raises:
         DataError, ConfigError, RunError, CheckpointError: for what a user can mend.
@@ -56,7 +59,7 @@ def fit(
         run, split = _begin(fabric, config, images, runs, name)
     else:
         run, split = _continue(resume, images)
-    loop = Loop(fabric, config, run, images, split, build, progress_bar=progress_bar)
+    loop = Loop(fabric, config, run, images, split, build, schedule, progress_bar=progress_bar)
     if resume is not None:
         loop.load()
     return loop.run()

@@ -25,7 +25,7 @@ from chiasm.inference import to_unit
 from chiasm.objective import Batch, DiscriminatorObjective, Objective
 from chiasm.plots import curves
 from chiasm.runs import RunFolder, Tracker
-from chiasm.training.budget import Budget, step_size
+from chiasm.training.budget import Budget, Schedule
 from chiasm.training.compiling import compile_networks
 from chiasm.training.interrupt import stop_on_signal
 from chiasm.training.validate import Validation, save_figures
@@ -78,12 +78,14 @@ class Loop:
         images: ImageSet,
         split: Split,
         build: Build,
+        schedule: Schedule,
         *,
         progress_bar: bool,
     ) -> None:
         train = config.train
         shown = hide_labels(images, config.data)
         self.fabric, self.config, self.folder, self.progress_bar = fabric, config, folder, progress_bar
+        self.schedule = schedule
         self.batches = Batches(shown, split.train, train.batch_size, train.seed, fabric.global_rank, fabric.world_size)
         self.classes = shown.classes
         self.budget = Budget.of(train, self.batches.steps_per_epoch)
@@ -164,6 +166,7 @@ class Loop:
         known = loaded.is_negative if self.config.data.supervision != "pairs" else None
         return Batch(
             x=to_unit(send(loaded.x)),
+            image_index=send(loaded.index),
             x_partner=images(loaded.x_partner),
             x_positive=images(loaded.x_positive),
             x_negative=images(loaded.x_negative),
@@ -176,7 +179,7 @@ class Loop:
         _, optimizer = self.wrapped[part]
         lr = self.config.train.lr if part == "objective" else self.config.gan.lr
         for group in optimizer.param_groups:
-            group["lr"] = group["lr_share"] * step_size(self.config.train, lr, progress)
+            group["lr"] = group["lr_share"] * self.schedule(self.config.train, lr, progress)
         optimizer.zero_grad()
         self.fabric.backward(torch.stack(list(terms.values())).sum())
         optimizer.step()
