@@ -29,8 +29,8 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 
 SHRUNK_COMPACT = {"encoder_widths": [4, 4, 4], "generator_widths": [4, 4, 4], "side_px": 16, "dense_widths": [4]}
-SHRUNK_REPORT = {**SHRUNK_COMPACT, "dense_widths": [4, 4], "head_widths": [4]}
-SHRUNK_MODEL = {"report": SHRUNK_REPORT, "original-small": SHRUNK_REPORT, "tiny": {}}
+SHRUNK_ORIGINAL = {**SHRUNK_COMPACT, "dense_widths": [4, 4], "head_widths": [4]}
+SHRUNK_MODEL = {"original": SHRUNK_ORIGINAL, "original-small": SHRUNK_ORIGINAL, "tiny": {}}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -136,7 +136,7 @@ def test_images_without_classes_are_refused_with_the_remedy(config: Config, tmp_
 
 
 def test_celeba_in_the_official_layout_trains_end_to_end(tmp_path: Path) -> None:
-    """The report's own protocol, shrunk, on a made tree: official split, identities as classes."""
+    """The original protocol, shrunk, on a made tree: official split, identities as classes."""
     rng = np.random.default_rng(0)
     (tmp_path / "img_align_celeba").mkdir()
     names = [f"{i:06d}.jpg" for i in range(1, 25)]
@@ -147,7 +147,7 @@ def test_celeba_in_the_official_layout_trains_end_to_end(tmp_path: Path) -> None
     (tmp_path / "list_eval_partition.txt").write_text(parts)
     (tmp_path / "identity_CelebA.txt").write_text("".join(f"{name} {i // 3}\n" for i, name in enumerate(names)))
     train = {"steps": 2, "epochs": None, "batch_size": 4, "num_val_pairs": 2, "compile": "off"}
-    changes = {"data": {"source": str(tmp_path)}, "model": SHRUNK_MODEL["report"], "train": train}
+    changes = {"data": {"source": str(tmp_path)}, "model": SHRUNK_MODEL["original"], "train": train}
     result = fit(from_preset("original", changes), runs=tmp_path / "runs", progress_bar=False)
     split = json.loads((result.run / "split.json").read_text())
     assert split["train"] == names[:12]
