@@ -69,7 +69,7 @@ def test_a_copied_x1_lacks_the_content_of_x2(net: Classifier, images: ImageSet) 
     assert found["class"]["mix"]["mean"] > 0.95
 
 
-def test_class_means_tell_classes_apart_that_no_head_knows(net: Classifier) -> None:
+def test_class_means_classify_classes_that_no_head_knows(net: Classifier) -> None:
     strange = grid(num_classes=9, num_contents=4, num_copies=2)
     new = np.flatnonzero(strange.classes >= 5)
     means = ClassMeans(net, strange.gather(new[::2]), strange.classes[new[::2]])

@@ -55,7 +55,7 @@ class Validation:
 
     @torch.inference_mode()
     def strip(self, objective: Objective, device: torch.device) -> Image.Image:
-        """Pairs in the original's 3x2 layout: originals, mixed, mixed twice."""
+        """Held-out pairs mixed and mixed again, see plots.strip."""
         half = len(self.batch.index) // 2
         pairs = min(NUM_STRIP_PAIRS, half)
         index = np.concatenate([self.batch.index[:pairs], self.batch.index[half : half + pairs]])

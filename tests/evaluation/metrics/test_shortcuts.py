@@ -9,7 +9,14 @@ from chiasm.config import Config, to_dict
 from chiasm.evaluation.metrics.shortcuts import add_noise, alarms, compress, copies, measure_shortcuts, requantise
 from chiasm.inference import to_unit
 
-SOUND = {"diversity": 1.0, "copy_x1": 0.0, "copy_x2": 0.0, "hidden_noise": 0.1, "hidden_8bit": 0.0, "hidden_jpeg": 0.2}
+HEALTHY = {
+    "diversity": 1.0,
+    "copy_x1": 0.0,
+    "copy_x2": 0.0,
+    "hidden_noise": 0.1,
+    "hidden_8bit": 0.0,
+    "hidden_jpeg": 0.2,
+}
 
 
 def pairs() -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +51,7 @@ def test_a_pale_copy_is_a_copy_too() -> None:
 
 def test_an_honest_model_raises_no_alarm() -> None:
     values = measure_shortcuts(oracle(grid()), *pairs())
-    assert max(values["copy_x1"], values["copy_x2"]) < 0.15  # of two classes of nearly one colour
+    assert max(values["copy_x1"], values["copy_x2"]) < 0.15  # of two classes of almost one colour
     assert values["diversity"] == pytest.approx(1)
     assert min(values["use_a"], values["use_b"]) > 0.2
     assert alarms(values) == []
@@ -70,14 +77,16 @@ def test_copies_are_counted_against_the_distance_of_the_images() -> None:
 
 
 def test_every_switch_that_an_alarm_names_exists() -> None:
-    bad = [SOUND | change for change in ({"diversity": 0.0}, {"copy_x1": 1.0}, {"copy_x2": 1.0}, {"hidden_noise": 9.0})]
+    bad = [
+        HEALTHY | change for change in ({"diversity": 0.0}, {"copy_x1": 1.0}, {"copy_x2": 1.0}, {"hidden_noise": 9.0})
+    ]
     sentences = [sentence for values in bad for sentence in alarms(values)]
     assert len(sentences) == 4
     settings = to_dict(Config())
     named = re.findall(r"--(\w+)\.(\w+)", " ".join(sentences))
     assert len(named) >= 4
     assert all(key in settings[section] for section, key in named)
-    assert alarms(SOUND) == []
+    assert alarms(HEALTHY) == []
 
 
 def test_perturbations_are_as_large_as_they_say() -> None:
