@@ -18,7 +18,8 @@ from PIL import Image
 
 from chiasm.config import to_dict
 from chiasm.evaluation.criterion import COPIES, RECONSTRUCTION, SWAP, criterion, score
-from chiasm.evaluation.table import number, percent, table
+from chiasm.evaluation.format import number, percent
+from chiasm.evaluation.table import table
 from chiasm.report import figures, pairs
 from chiasm.report.compare import INTERVAL, Comparison, Setting, compare
 from chiasm.report.read import Material, Run, read_material
