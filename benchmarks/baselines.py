@@ -26,9 +26,9 @@ from chiasm.evaluation.triplets import sample_triplets
 from chiasm.inference import to_unit
 from chiasm.losses import code_decay
 from chiasm.networks import CrossModel
+from chiasm.overrides import changed
 from chiasm.presets import from_preset
 from chiasm.runs import RunFolder, Tracker
-from chiasm.sweep.space import changed
 from chiasm.training import fit
 from chiasm.training.budget import Budget
 from chiasm.training.compiling import compile_networks

@@ -34,10 +34,11 @@ from chiasm.evaluation.metrics.topics import measure_realism, measure_shortcuts,
 from chiasm.evaluation.probes import fit_probe
 from chiasm.evaluation.references import mean_image
 from chiasm.inference import encode, to_unit
+from chiasm.overrides import changed
 from chiasm.presets import from_preset
 from chiasm.report.compare import Comparison, compare
 from chiasm.report.read import Run, read_material
-from chiasm.sweep.space import Space, changed
+from chiasm.sweep.space import Space
 from chiasm.sweep.sweep import sweep
 
 HERE = Path(__file__).parent

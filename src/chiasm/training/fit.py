@@ -34,7 +34,7 @@ from chiasm.inference import to_unit
 from chiasm.networks import CrossModel
 from chiasm.objective import Batch, DiscriminatorObjective, Objective
 from chiasm.plots import curves
-from chiasm.runs import RunFolder, Tracker
+from chiasm.runs import CURVES_FILE, RunFolder, Tracker
 from chiasm.training.budget import Budget, step_size
 from chiasm.training.compiling import compile_networks
 from chiasm.training.interrupt import stop_on_signal
@@ -332,7 +332,7 @@ class _Training:
         self.objective.eval()
         with torch.compiler.set_stance("force_eager"):
             figures = save_figures(self.validation, self.objective, self.fabric.device, self.run.figures)
-        figures.append(self.run.figures / "curves.png")
+        figures.append(self.run.figures / CURVES_FILE)
         curves(tracker.rows, ("train/", "val/", "swap/"), figures[-1])
         tracker.close()
         return figures
