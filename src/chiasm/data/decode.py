@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from chiasm.data.image_set import DataError
+
 Fit = Literal["crop", "pad"]
 
 VERSION = 1
@@ -63,11 +65,11 @@ def read_image(path: str | Path, side_px: int, fit: Fit = "crop") -> NDArray[np.
         [3, side_px, side_px] uint8.
 
     Raises:
-        ValueError: if the file cannot be used; the message names it and the reason.
+        DataError: if the file cannot be used; the message names it and the reason.
     """
     result = decode_or_refuse(lambda: Image.open(path), side_px, fit)
     if isinstance(result, Refused):
-        raise ValueError(f"{path}: {result.reason}.")
+        raise DataError(f"{path}: {result.reason}.")
     return result.pixels
 
 
