@@ -192,7 +192,7 @@ def main() -> None:
     run = RunFolder.create(options.out, name, config)
     save_split(split, images, run.split)
     torch.manual_seed(options.seed)
-    model = CrossModel(config.model)
+    model = CrossModel(config.model, config.data.fit)
     compile_networks(model, config.train, Budget(None, 60 * options.minutes))
     train = {"lord": train_lord, "conditional": train_conditional}[options.method]
     watcher = Watcher(model, images, split, run, config)

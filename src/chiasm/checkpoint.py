@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from chiasm.config import ConfigError, ModelConfig, from_dict, to_dict
+from chiasm.config import ConfigError, DataConfig, ModelConfig, from_dict, to_dict
 from chiasm.files import write_atomically
 from chiasm.networks import CrossModel
 from chiasm.runs import MODEL_FILE, STATE_FILE, TENSORS_FILE, WEIGHTS_FILE
@@ -26,7 +26,7 @@ def save_model(model: CrossModel, folder: Path) -> None:
     """Write the model's configuration and weights into a folder, replacing what is there."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_tensors(model.state_dict(), folder / WEIGHTS_FILE)
-    _write_json(to_dict(model.config), folder / MODEL_FILE)
+    _write_json(_settings(model), folder / MODEL_FILE)
 
 
 def load_model(path: Path) -> CrossModel:
@@ -45,10 +45,12 @@ def load_model(path: Path) -> CrossModel:
             f"{path} holds no model: {MODEL_FILE} is missing; give a run folder or its model/ folder."
         )
     try:
-        config = from_dict(ModelConfig, _read_json(folder / MODEL_FILE))
+        values = _read_json(folder / MODEL_FILE)
+        fit = from_dict(DataConfig, {"fit": values.pop("fit", "crop")}).fit
+        config = from_dict(ModelConfig, values)
     except ConfigError as error:
         raise CheckpointError(f"{folder / MODEL_FILE} does not describe a model of this version: {error}") from error
-    model = CrossModel(config)
+    model = CrossModel(config, fit)
     tensors = _read_tensors(folder / WEIGHTS_FILE)
     try:
         model.load_state_dict(tensors)
@@ -99,6 +101,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, name: str, tensors: dict
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
+def _settings(model: CrossModel) -> dict[str, Any]:
+    """What config.json holds: how images become the model's, and its networks."""
+    return {"fit": model.fit, **to_dict(model.config)}
+
+
 def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(path, partial(save_file, cpu))
@@ -134,6 +141,6 @@ def describe_model(model: CrossModel) -> str:
         f"code A     {config.code_a} numbers (what it is)",
         f"code B     {config.code_b} numbers (everything else)",
         *(f"{name:<11}{count:,} parameters" for name, count in counts.items()),
-        *(f"{key} = {value}" for key, value in to_dict(config).items()),
+        *(f"{key} = {value}" for key, value in _settings(model).items()),
     ]
     return "\n".join(lines)

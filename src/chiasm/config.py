@@ -12,6 +12,12 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
+Fit = Literal["crop", "pad"]
+"""How an image becomes square: by cutting out its centre, or by repeating its edge."""
+
+EncoderKind = Literal["spatial", "pooled"]
+"""The names in chiasm.networks.encoder.ENCODERS."""
+
 
 class ConfigError(ValueError):
     """A configuration that cannot work; the message names the key and the remedy."""
@@ -56,8 +62,8 @@ class DataConfig:
     """Where the images come from and how they are split."""
 
     source: str = "avatars"
-    """'avatars', a folder of images, a CelebA folder, an .npz file, or 'hf:NAME' for a Hugging Face data set."""
-    fit: Literal["crop", "pad"] = "crop"
+    """'avatars', a folder of images, or any other source in README.md."""
+    fit: Fit = "crop"
     """How an image becomes square: 'crop' its centre, or 'pad' it with its own edge."""
     held_out: float = 0.2
     """Fraction of the images (combinations) kept from training: half for validation, half for the test."""
@@ -95,9 +101,9 @@ class ModelConfig:
     """Width of code B: everything else."""
     encoder_widths: tuple[int, ...] = (16, 32, 64, 128)
     """Channels of the encoders' stride-2 blocks; each block halves the side."""
-    encoder_a: Literal["spatial", "pooled"] = "spatial"
+    encoder_a: EncoderKind = "spatial"
     """How encoder A ends: 'spatial' sees every place apart, 'pooled' is twice as deep and takes the mean over them."""
-    encoder_b: Literal["spatial", "pooled"] = "spatial"
+    encoder_b: EncoderKind = "spatial"
     """Likewise encoder B."""
     code_block: bool = False
     """Whether the codes end in BatchNorm and LeakyReLU as in the original, instead of a plain linear map."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from chiasm.config import Fit
 from chiasm.data.image_set import DataError
-
-Fit = Literal["crop", "pad"]
 
 VERSION = 1
 """Raise it whenever the same file would give other pixels, so that old caches are left behind."""

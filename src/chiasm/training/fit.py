@@ -168,7 +168,7 @@ class _Training:
         self.validation = Validation(images, split, train.num_val_pairs, train.seed)
         torch.manual_seed(train.seed)
         num_classes = len(shown.class_names)
-        model = CrossModel(config.model)
+        model = CrossModel(config.model, config.data.fit)
         discriminator = DiscriminatorObjective(config.gan, num_classes) if config.gan.weight > 0 else None
         self.objective = Objective(
             model,
