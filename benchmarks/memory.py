@@ -96,7 +96,7 @@ def point(kind: str, *arguments: object) -> float:
 
 def main() -> None:
     """Print both tables."""
-    print("| report, batch | plain, GiB | ours | in slices of 4 |\n|---|---|---|---|")
+    print("| original, batch | plain, GiB | ours | in slices of 4 |\n|---|---|---|---|")
     peaks = {form: [point("batch", form, n) for n in (4, 8, 16)] for form in ("plain", "ours", "sliced")}
     for i, batch in enumerate((4, 8, 16)):
         print(f"| {batch} | " + " | ".join(f"{peak[i]:.2f}" for peak in peaks.values()) + " |")

@@ -1,7 +1,7 @@
 """Quality at equal minutes: trains presets and baselines, two at a time on one thread each, and prints how they do.
 
     python benchmarks/quality.py                             # every preset, every baseline
-    python benchmarks/quality.py --minutes 4 photo report
+    python benchmarks/quality.py --minutes 4 photo original
 
 A row each: errors of the last validation, and the minutes until the swap error fell to given shares of copying x1.
 """

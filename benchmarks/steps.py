@@ -20,7 +20,7 @@ from chiasm.training.budget import Budget
 from chiasm.training.compiling import compile_networks
 from tests.plain import PlainModel
 
-BATCH = {"report": 8, "photo": 8}
+BATCH = {"original": 8, "photo": 8}
 
 
 def stepper(preset: str, plain: bool) -> Callable[[], float]:

@@ -28,16 +28,15 @@ from matplotlib.figure import Figure
 
 from chiasm.checkpoint import load_model
 from chiasm.data import load_split, open_data
-from chiasm.evaluation.classifiers import Classifier, fit_classifier
-from chiasm.evaluation.context import SAMPLES, EvaluationContext, HeldOut, MixedSet, find_held_out
-from chiasm.evaluation.metrics.topics import measure_realism, measure_shortcuts, measure_swap, measure_swap_accuracy
-from chiasm.evaluation.probes import fit_probe
-from chiasm.evaluation.references import mean_image
-from chiasm.inference import encode, to_unit
+from chiasm.evaluation import evaluate_run
+from chiasm.evaluation.context import SAMPLES, find_held_out
+from chiasm.evaluation.triplets import sample_triplets
+from chiasm.inference import encode, generate, to_unit
 from chiasm.presets import from_preset
 from chiasm.report.compare import Comparison, compare
 from chiasm.report.read import Run, read_material
-from chiasm.sweep.space import Space, changed
+from chiasm.sweep import Space
+from chiasm.sweep.space import changed
 from chiasm.sweep.sweep import sweep
 
 HERE = Path(__file__).parent
@@ -45,7 +44,6 @@ BASELINES = HERE.parent / "benchmarks" / "baselines.py"
 STUDIES = ("ablation", "ablation-faces", "N1", "N2-Q5", "Q1", "Q2", "Q3", "Q4", "Q6", "Q7")
 NUM_MIXES = 500
 NUM_BINS = 40
-MAX_PROBE = 6000
 REFERENCES = ("copy_x1", "copy_x2", "mean")
 TITLES = {
     "swap": "swap L1 / copy x1",
@@ -119,48 +117,43 @@ def baseline_commands(study: Mapping[str, Any], name: str, runs: Path) -> list[l
     return commands
 
 
-def measure(run: Run, net: Classifier | None) -> tuple[dict[str, Any], Classifier | None]:
-    """The numbers of one model on held-out combinations, and the classifier of real images that read them."""
+def measure(run: Run) -> dict[str, Any]:
+    """The numbers of one model on held-out combinations."""
     file = run.folder.path / "study.json"
     if file.is_file():
-        return json.loads(file.read_text()), net
-    images = open_data(run.config.data, run.config.model.side_px, progress_bar=False)
-    split = load_split(run.folder.split, images)
-    net = net or fit_classifier(images, split.train)
-    part = next(part for part in find_held_out(images, split, "val") if part.name == SAMPLES)
-    model = load_model(run.folder.model)
-    context = EvaluationContext(model, images, split.train, mean_image(images, split.train, 0), net, 0.0, NUM_MIXES, 0)
-    mixed = MixedSet(context, part)
-    metrics = (measure_swap, measure_swap_accuracy, measure_shortcuts, measure_realism)
-    swap, accuracy, shortcuts, realism = (metric(mixed) for metric in metrics)
-    truth = to_unit(torch.from_numpy(images.gather(mixed.target)))
-    best = min(swap[reference]["l1"]["mean"] for reference in REFERENCES)
+        return json.loads(file.read_text())
+    results, _ = evaluate_run(run.folder.path, part="val", num=NUM_MIXES, progress_bar=False)
+    measured = results[SAMPLES]
+    swap, leakage, accuracy, shortcuts = (measured[key] for key in ("swap", "leakage", "swap_accuracy", "shortcuts"))
+    realism = measured.get("realism")  # of few images there is none
     values = {
         "swap": swap["ratio"]["copy_x1"]["mean"],
-        "swap_best": swap["swap"]["l1"]["mean"] / best,
-        "person_in_b": 100 * read_class(context, part, run.config.loss.noise_b),
+        "swap_best": swap["swap"]["l1"]["mean"] / min(swap[reference]["l1"]["mean"] for reference in REFERENCES),
+        "person_in_b": 100 * leakage["class"]["b_used"]["mlp"]["mean"],
         "reconstruction": swap["reconstruction"]["l1"]["mean"],
         "copies": 100 * (shortcuts["copy_x1"]["mean"] + shortcuts["copy_x2"]["mean"]),
-        # Of few images there is none, but a word why.
-        "kid": realism["kid"]["mixes"]["mean"] if isinstance(realism["kid"], dict) else math.nan,
-        "detail": realism["detail"]["mixes"]["mean"],
-        "dark": 100 * float((mixed.generated[0] < 0).float().mean()),
-        "dark_real": 100 * float((truth < 0).float().mean()),
-        "pixels": shares(mixed.generated[0]),
-        "pixels_real": shares(truth),
+        "kid": realism["kid"]["mixes"]["mean"] if realism else math.nan,
+        "detail": realism["detail"]["mixes"]["mean"] if realism else math.nan,
+        **pixels(run),
         **{factor: 100 * rates["mix"]["mean"] for factor, rates in accuracy.items()},
     }
     file.write_text(json.dumps(values, indent=2))
-    return values, net
+    return values
 
 
-def read_class(context: EvaluationContext, part: HeldOut, noise_b: float) -> float:
-    """How often an MLP reads the class from code B as the generator gets it."""
-    classes = context.images.classes
-    fit = np.random.default_rng(0).permutation(context.train)[:MAX_PROBE]
-    (_, b_fit), (_, b) = (encode(context.model, context.images.gather(index)) for index in (fit, part.indices))
-    probe = fit_probe(b_fit, classes[fit], kind="mlp", noise=noise_b)
-    return float(probe.right(b, classes[part.indices]).mean())
+def pixels(run: Run) -> dict[str, Any]:
+    """How the pixels of the mixes and of the true images are distributed, and the percentage below 0."""
+    images = open_data(run.config.data, run.config.model.side_px, progress_bar=False)
+    part = find_held_out(images, load_split(run.folder.split, images), "val")[0]
+    x1, x2, truth = (images.gather(index) for index in sample_triplets(images, part.indices, NUM_MIXES, seed=0))
+    model = load_model(run.folder.model)
+    mixes, true = generate(model, encode(model, x1)[0], encode(model, x2)[1]), to_unit(torch.from_numpy(truth))
+    return {
+        "dark": 100 * float((mixes < 0).float().mean()),
+        "dark_real": 100 * float((true < 0).float().mean()),
+        "pixels": shares(mixes),
+        "pixels_real": shares(true),
+    }
 
 
 def shares(x: torch.Tensor) -> list[float]:
@@ -170,15 +163,14 @@ def shares(x: torch.Tensor) -> list[float]:
 
 def gather(name: str, runs: Path) -> dict[str, Comparison]:
     """Measure every finished run; its numbers join the metrics of its last validation."""
-    compared, net = {}, None
-    study = load_study(name)
+    study, compared = load_study(name), {}
     folders = {arm: [runs / f"{name}-{arm}"] for arm, _ in spaces(study)}
     for method in study.get("baselines", []):
         folders[method] = [runs / f"{name}-{method}" / f"seed{seed}" for seed in study["seeds"]]
     for arm, paths in folders.items():
         found = [run for run in read_material(paths).runs if run.state == "complete"]
         for run in found:
-            values, net = measure(run, net)
+            values = measure(run)
             run.metrics.update({f"study/{key}": value for key, value in values.items() if not isinstance(value, list)})
         compared[arm] = compare(found)
     return compared

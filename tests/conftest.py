@@ -50,7 +50,7 @@ def model() -> CrossModel:
 
 @pytest.fixture(scope="session")
 def avatars() -> ImageSet:
-    """96 drawn people at 16 px whose every recombination is known."""
+    """96 images of people rendered at 16 px, whose every recombination is known."""
     preset = tiny()
     return open_data(preset.data, preset.model.side_px, progress_bar=False)
 

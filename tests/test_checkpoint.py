@@ -16,7 +16,7 @@ from chiasm.checkpoint import (
 from chiasm.networks import CrossModel
 
 
-def test_a_saved_model_draws_the_same(model: CrossModel, tmp_path: Path) -> None:
+def test_a_saved_model_generates_the_same(model: CrossModel, tmp_path: Path) -> None:
     save_model(model, tmp_path / "model")
     a, b = torch.randn(2, 5), torch.randn(2, 7)
     for path in (tmp_path, tmp_path / "model"):

@@ -31,7 +31,7 @@ def test_exchanging_the_images_exchanges_the_results(model: CrossModel) -> None:
     torch.testing.assert_close(one_way, swap_halves(other_way))
 
 
-def test_reassembly_leads_home_when_the_mixes_kept_their_factors(model: CrossModel) -> None:
+def test_reassembly_returns_the_originals_when_the_mixes_kept_their_factors(model: CrossModel) -> None:
     """x1_rec = G(E_A(x_a1b2), E_B(x_a2b1)): if the codes survive the mix, both crossings cancel."""
     model.eval()
     a, b = torch.randn(2, 5), torch.randn(2, 7)
@@ -39,24 +39,24 @@ def test_reassembly_leads_home_when_the_mixes_kept_their_factors(model: CrossMod
     torch.testing.assert_close(reassemble(model, codes_of_mix), model.generator(a, b))
 
 
-def test_drawing_in_slices_changes_neither_images_nor_gradients(model: CrossModel) -> None:
+def test_generating_in_slices_changes_neither_images_nor_gradients(model: CrossModel) -> None:
     model.double()
     a, b = (torch.randn(5, width, dtype=torch.double, requires_grad=True) for width in (5, 7))
     results = []
     for slice_size in (0, 2):
-        drawn = generate(model, Codes(a, b), slice_size)
+        x_generated = generate(model, Codes(a, b), slice_size)
         inputs = (a, b, *model.generator.parameters())
-        results.append((drawn, *torch.autograd.grad(drawn.square().sum(), inputs)))
+        results.append((x_generated, *torch.autograd.grad(x_generated.square().sum(), inputs)))
     for whole, sliced in zip(*results, strict=True):
         torch.testing.assert_close(whole, sliced)
 
 
-def test_moved_images_show_the_same_elsewhere_within_reach() -> None:
+def test_shifted_images_show_the_same_elsewhere_within_reach() -> None:
     x = torch.full((32, 3, 16, 16), -1.0)
     x[:, :, 6:10, 6:10] = 1.0
-    moved = random_shift(x, 0.25)
+    shifted = random_shift(x, 0.25)
     assert torch.equal(random_shift(x, 0.0), x)
-    brightness = (moved + 1).mean(dim=1)
+    brightness = (shifted + 1).mean(dim=1)
     place = torch.arange(16.0)
     for axis in (1, 2):
         centre = (brightness.sum(dim=3 - axis) * place).sum(dim=1) / brightness.sum(dim=(1, 2))

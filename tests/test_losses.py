@@ -25,7 +25,7 @@ def x() -> torch.Tensor:
     return torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(2)) * 2 - 1
 
 
-def test_home_loss_sums_the_l1_of_both_images() -> None:
+def test_cycle_consistency_loss_sums_the_l1_of_both_images() -> None:
     x, y = np.random.default_rng(0).normal(size=(2, 6, 3, 4, 4)).astype(np.float32)
     wanted = np.abs(x[:3] - y[:3]).mean() + np.abs(x[3:] - y[3:]).mean()
     assert float(cycle_consistency_loss(torch.tensor(x), torch.tensor(y))) == pytest.approx(wanted, rel=1e-5)
@@ -37,7 +37,7 @@ def test_code_cycle_loss_sums_the_squares_of_both_images() -> None:
     assert float(code_cycle_loss(torch.tensor(code), torch.tensor(reread))) == pytest.approx(wanted, rel=1e-5)
 
 
-def test_image_loss_adds_the_mean_of_the_worst_pixels() -> None:
+def test_reconstruction_loss_adds_the_mean_of_the_worst_pixels() -> None:
     x, y = np.random.default_rng(0).normal(size=(2, 2, 3, 4, 4)).astype(np.float32)
     error = np.abs(x - y).mean(axis=1).reshape(2, -1)
     wanted = error.mean() + 0.7 * np.sort(error, axis=1)[:, -4:].mean()
@@ -49,7 +49,7 @@ def test_code_decay_is_the_mean_squared_length() -> None:
     assert float(code_decay(torch.tensor(code))) == pytest.approx((code**2).sum(axis=1).mean(), rel=1e-5)
 
 
-def test_confusion_is_the_divergence_from_the_uniform_answer() -> None:
+def test_confusion_loss_is_the_divergence_from_the_uniform_answer() -> None:
     assert float(confusion_loss(torch.zeros(3, 7))) == pytest.approx(0, abs=1e-6)
     logits = np.random.default_rng(0).normal(size=(3, 7)).astype(np.float32)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -57,7 +57,7 @@ def test_confusion_is_the_divergence_from_the_uniform_answer() -> None:
     assert float(confusion_loss(torch.tensor(logits))) == pytest.approx(wanted, rel=1e-4)
 
 
-def test_unlabelled_images_do_not_count_for_the_reader() -> None:
+def test_unlabelled_images_do_not_count_for_the_classifier() -> None:
     logits = torch.randn(3, 4)
     alone = classification_loss(logits[:1], torch.tensor([2]))
     torch.testing.assert_close(classification_loss(logits, torch.tensor([2, -1, -1])), alone)
@@ -83,7 +83,7 @@ def test_r1_is_half_the_squared_gradient() -> None:
     torch.testing.assert_close(r1_penalty(on_real, x), 0.5 * w.square().sum())
 
 
-def test_spread_is_the_shortfall_of_the_standard_deviations() -> None:
+def test_variance_loss_is_the_shortfall_of_the_standard_deviations() -> None:
     code = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32) * np.array([0.1, 0.5, 1, 2, 4], np.float32)
     wanted = np.maximum(0, 1 - np.sqrt(code.var(axis=0, ddof=1) + 1e-4)).mean()
     assert float(variance_loss(torch.tensor(code))) == pytest.approx(wanted, rel=1e-4)
@@ -95,37 +95,39 @@ def test_squared_loss_is_the_mean_squared_error() -> None:
     assert float(squared_loss(torch.tensor(x), torch.tensor(y))) == pytest.approx(((y - x) ** 2).mean(), rel=1e-4)
 
 
-def test_contrast_loss_weighs_the_pixels_by_what_two_images_of_a_class_differ_in() -> None:
-    x, y, near = np.random.default_rng(0).normal(size=(3, 2, 3, 4, 4)).astype(np.float32)
-    contrast = np.abs(x - near).mean(axis=1)
-    weights = contrast / (contrast.mean(axis=(1, 2), keepdims=True) + 0.01)
+def test_difference_weighted_l1_weighs_the_pixels_by_what_two_similar_images_differ_in() -> None:
+    x, y, similar = np.random.default_rng(0).normal(size=(3, 2, 3, 4, 4)).astype(np.float32)
+    difference = np.abs(x - similar).mean(axis=1)
+    weights = difference / (difference.mean(axis=(1, 2), keepdims=True) + 0.01)
     wanted = (weights * np.abs(y - x).mean(axis=1)).mean()
-    drawn = torch.tensor(y)
-    assert float(difference_weighted_l1(torch.tensor(x), drawn, torch.tensor(near))) == pytest.approx(wanted, rel=1e-4)
-    assert float(difference_weighted_l1(torch.tensor(x), drawn, torch.tensor(x))) == 0
+    x_generated = torch.tensor(y)
+    assert float(difference_weighted_l1(torch.tensor(x), x_generated, torch.tensor(similar))) == pytest.approx(
+        wanted, rel=1e-4
+    )
+    assert float(difference_weighted_l1(torch.tensor(x), x_generated, torch.tensor(x))) == 0
 
 
-def test_still_loss_is_the_mean_squared_distance() -> None:
-    code, still = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
-    wanted = ((code - still) ** 2).sum(axis=1).mean()
-    assert float(consistency_loss(torch.tensor(code), torch.tensor(still))) == pytest.approx(wanted, rel=1e-5)
+def test_consistency_loss_is_the_mean_squared_distance() -> None:
+    code, unshifted = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
+    wanted = ((code - unshifted) ** 2).sum(axis=1).mean()
+    assert float(consistency_loss(torch.tensor(code), torch.tensor(unshifted))) == pytest.approx(wanted, rel=1e-5)
 
 
-def test_apart_loss_is_the_squared_shortfall_of_the_distance() -> None:
+def test_contrastive_loss_is_the_squared_shortfall_of_the_distance() -> None:
     code = torch.zeros(3, 5)
     partner = torch.zeros(3, 5)
     partner[0, 2], partner[1, 4] = 1.0, 7.0
     assert float(contrastive_loss(code, partner)) == pytest.approx(((1 - 1 / 4) ** 2 + 0 + 1) / 3, rel=1e-3)
 
 
-def test_apart_loss_counts_the_pairs_that_are_known_to_be_unlike() -> None:
+def test_contrastive_loss_counts_the_known_negatives_alone() -> None:
     code, other = torch.zeros(3, 5), torch.zeros(3, 5)
     other[1, 0] = 2.0
     assert float(contrastive_loss(code, other, torch.tensor([False, True, False]))) == pytest.approx(0.25, rel=1e-3)
     assert float(contrastive_loss(code, other, torch.tensor([False, False, False]))) == 0
 
 
-def test_apart_loss_of_an_image_with_itself_pulls_nowhere() -> None:
+def test_contrastive_loss_of_an_image_with_itself_has_no_gradient() -> None:
     code = torch.randn(4, 5, requires_grad=True)
     contrastive_loss(code, code).backward()
     assert code.grad is not None

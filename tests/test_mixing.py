@@ -34,11 +34,11 @@ def test_matrix_holds_every_mix(trained: Path, images: list[Path]) -> None:
     assert mixer.sheet(images[:2], images).size == (4 * 18 - 2, 3 * 18 - 2)
 
 
-def test_codes_of_an_image_draw_its_reconstruction(trained: Path, images: list[Path]) -> None:
+def test_codes_of_an_image_generate_its_reconstruction(trained: Path, images: list[Path]) -> None:
     mixer = Mixer.load(trained)
     a, b = mixer.encode(images[:1])
-    drawn = mixer.generate(a, b)[0].transpose(1, 2, 0)
-    assert np.abs(drawn.astype(int) - np.asarray(mixer.mix(images[0], images[0]), int)).max() <= 1
+    x_rec = mixer.generate(a, b)[0].transpose(1, 2, 0)
+    assert np.abs(x_rec.astype(int) - np.asarray(mixer.mix(images[0], images[0]), int)).max() <= 1
 
 
 def test_several_images_give_their_mean_code_a(trained: Path, images: list[Path]) -> None:

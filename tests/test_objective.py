@@ -14,11 +14,11 @@ def x() -> torch.Tensor:
     return torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(2)) * 2 - 1
 
 
-def assert_moves_only(term: torch.Tensor, moves: list[torch.Tensor], leaves: list[torch.Tensor]) -> None:
+def assert_trains_only(term: torch.Tensor, trained: list[torch.Tensor], untouched: list[torch.Tensor]) -> None:
     """A term's gradient reaches all of some weights and none of others."""
-    grads = torch.autograd.grad(term, moves + leaves, retain_graph=True, allow_unused=True)
-    assert all(g is not None and g.any() for g in grads[: len(moves)])
-    assert all(g is None for g in grads[len(moves) :])
+    grads = torch.autograd.grad(term, trained + untouched, retain_graph=True, allow_unused=True)
+    assert all(g is not None and g.any() for g in grads[: len(trained)])
+    assert all(g is None for g in grads[len(trained) :])
 
 
 def test_naive_objective_is_equation_4_of_the_original(model: CrossModel, x: torch.Tensor) -> None:
@@ -100,8 +100,8 @@ def test_codes_a_are_contrasted_with_those_of_negatives(model: CrossModel, x: to
     a, a_negative = model.encoder_a(x)[1::2], model.encoder_a(x[::2])
     torch.testing.assert_close(terms["contrastive_a"], contrastive_loss(a[:1], a_negative[:1]))
     encoder_a, rest = model.encoder_a, [model.encoder_b, model.generator]
-    leaves = [p for part in rest for p in part.parameters()]
-    assert_moves_only(terms["contrastive_a"], list(encoder_a.layers[-1].parameters())[:1], leaves)
+    untouched = [p for part in rest for p in part.parameters()]
+    assert_trains_only(terms["contrastive_a"], list(encoder_a.layers[-1].parameters())[:1], untouched)
     assert "contrastive_a" not in objective(batch._replace(is_negative=None), 0.0).terms
 
 
@@ -127,8 +127,8 @@ def test_adversary_and_encoder_work_against_each_other(model: CrossModel, x: tor
     objective = Objective(model, LossConfig(weight_adversary=1.0), num_classes=3)
     terms = objective(Batch(x, x, classes=torch.tensor([0, 1, 2, -1])), 0.0).terms
     classifier, encoder = list(objective.adversary.parameters()), list(model.encoder_b.parameters())
-    for name, moves, leaves in (("classifier_b", classifier, encoder), ("adversary", encoder, classifier)):
-        assert_moves_only(terms[name], moves, leaves)
+    for name, trained, untouched in (("classifier_b", classifier, encoder), ("adversary", encoder, classifier)):
+        assert_trains_only(terms[name], trained, untouched)
 
 
 @pytest.mark.parametrize("kind", ["hinge", "lsgan"])
@@ -169,8 +169,11 @@ def test_classifier_learns_from_real_images_and_changes_the_networks_by_mixed_on
     objective = Objective(model, LossConfig(weight_adversary=0.0, weight_classifier=1.0), num_classes=3)
     terms = objective(Batch(x, x, classes=torch.tensor([0, 1, 2, -1])), 1.0).terms
     classifier, generator = list(objective.classifier.parameters()), list(model.generator.parameters())
-    for name, moves, leaves in (("classifier_x", classifier, generator), ("classifier_mix", generator, classifier)):
-        assert_moves_only(terms[name], moves, leaves)
+    for name, trained, untouched in (
+        ("classifier_x", classifier, generator),
+        ("classifier_mix", generator, classifier),
+    ):
+        assert_trains_only(terms[name], trained, untouched)
 
 
 def test_noise_on_the_mix_changes_only_what_is_read_from_it(model: CrossModel, x: torch.Tensor) -> None:

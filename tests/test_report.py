@@ -20,7 +20,7 @@ from chiasm.report.read import Run, read_material
 from chiasm.runs import RunFolder
 from chiasm.sweep.space import Space
 from chiasm.sweep.sweep import sweep
-from tests.training.test_fit import SHRUNK_REPORT
+from tests.training.test_fit import SHRUNK_ORIGINAL
 
 GAMMAS = (0.01, 0.4, 1.0, 1.5, 2.0)
 
@@ -39,9 +39,9 @@ def run_of(gamma: float, seed: int, swap: float | None, state: str = "complete",
     return Run(RunFolder(Path(f"{gamma}-{seed}")), config, rows, {"state": state}, None)
 
 
-def strip_of(home: float, swap: float, copied: float) -> Strip:
+def strip_of(cycle: float, swap: float, copied: float) -> Strip:
     images = np.zeros((4, 3, 16, 16), dtype=np.uint8)
-    pair = [np.array([1.0, value]) for value in (home, swap, copied)]
+    pair = [np.array([1.0, value]) for value in (cycle, swap, copied)]
     return Strip(images, images, images, *pair)
 
 
@@ -166,14 +166,14 @@ def test_the_frame_is_red_and_around_its_own_pair_only() -> None:
     assert not (np.asarray(strip_image(strip_of(0, 0, 0), None)) == (255, 0, 0)).all(axis=-1).any()
 
 
-def test_colours_are_the_report_s_and_more_where_it_has_none() -> None:
+def test_colours_are_the_original_s_and_more_where_it_has_none() -> None:
     assert len(set(colours(5))) == len(ORIGINAL_COLOURS) == 5
     assert colours(3) == colours(5)[:3]
     assert len(set(colours(11))) == 11
 
 
-def test_report_sweep_over_the_printed_gammas_on_celeba_s_layout(tmp_path: Path) -> None:
-    """The report's own study on a made tree, its networks shrunk: one command, one page."""
+def test_the_original_sweep_over_its_gammas_on_celeba_s_layout(tmp_path: Path) -> None:
+    """The original study on a made tree, its networks shrunk: one command, one page."""
     rng = np.random.default_rng(0)
     data = tmp_path / "celeba"
     (data / "img_align_celeba").mkdir(parents=True)
@@ -182,7 +182,7 @@ def test_report_sweep_over_the_printed_gammas_on_celeba_s_layout(tmp_path: Path)
         Image.fromarray(rng.integers(0, 255, (22, 18, 3), dtype=np.uint8)).save(data / "img_align_celeba" / name)
     (data / "list_eval_partition.txt").write_text("".join(f"{name} {i // 12}\n" for i, name in enumerate(names)))
     (data / "identity_CelebA.txt").write_text("".join(f"{name} {i // 3}\n" for i, name in enumerate(names)))
-    shrunk = [f"--model.{key}={json.dumps(value).replace(' ', '')}" for key, value in SHRUNK_REPORT.items()]
+    shrunk = [f"--model.{key}={json.dumps(value).replace(' ', '')}" for key, value in SHRUNK_ORIGINAL.items()]
     few = ["--steps", "2", "--train.batch_size", "4", "--train.num_val_pairs", "2", "--train.compile", "off"]
     gammas = ["--loss.gamma", *map(str, GAMMAS)]
     runs = ["--runs", str(tmp_path / "runs"), "--name", "gamma"]

@@ -147,7 +147,7 @@ def test_a_stopped_trial_waits_for_the_next_worker(tmp_path: Path, monkeypatch) 
 
 
 @pytest.mark.parametrize("method", ["random", "tpe"])
-def test_points_are_drawn_from_ranges_and_repeated_for_every_seed(method, tmp_path: Path) -> None:
+def test_points_are_sampled_from_ranges_and_repeated_for_every_seed(method, tmp_path: Path) -> None:
     keys = {"train.lr": Range(1e-4, 1e-2, log=True), "model.code_a": Range(4, 9), "loss.noise_b": [0.0, 1.0]}
     space = Space.of(short(tiny()), keys)
     result = sweep(space, preset="tiny", method=method, num_points=2, seeds=[0, 1], runs=tmp_path, name="s")

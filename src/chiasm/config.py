@@ -64,7 +64,7 @@ class DataConfig:
     held_out_classes: float = 0.1
     """Fraction of the classes kept from training altogether, likewise; none when there are fewer than 10."""
     split_seed: int = 0
-    """Seed of the split, apart from the training seed so that runs stay comparable."""
+    """Seed of the split, independent of the training seed so that runs stay comparable."""
     supervision: Literal["class", "partial", "pairs", "none"] = "class"
     """Labels that training sees: all, of some images, that some pairs share their class, or none."""
     labelled: float = 0.1
@@ -96,7 +96,7 @@ class ModelConfig:
     encoder_widths: tuple[int, ...] = (16, 32, 64, 128)
     """Channels of the encoders' stride-2 blocks; each block halves the side."""
     encoder_a: Literal["spatial", "pooled"] = "spatial"
-    """How encoder A ends: 'spatial' sees every place apart, 'pooled' is twice as deep and takes the mean over them."""
+    """How encoder A ends: 'spatial' has weights for each place, 'pooled' is twice as deep and takes their mean."""
     encoder_b: Literal["spatial", "pooled"] = "spatial"
     """Likewise encoder B."""
     code_block: bool = False
@@ -158,38 +158,38 @@ class LossConfig:
     cross_start: float = 0.0
     """Fraction of the training after which the crossing terms begin."""
     noise_mix: float = 0.0
-    """Standard deviation of noise on the mixed images before they are read again, against hidden signals."""
+    """Standard deviation of noise on the mixed images before they are encoded again, against hidden signals."""
     weight_swap: float = _weight(1.0, "classes", "partners")
-    """Same-class swap: the code A of another image of the class must reconstruct this one. Needs classes."""
+    """Same-class swap: the code A of another image of the class must reconstruct this one (eq. 5). Needs classes."""
     weight_direct: float = 0.0
-    """Direct reconstruction G(a1, b1)."""
+    """Direct reconstruction, G(E_A(x), E_B(x)) (eq. 6)."""
     weight_topk: float = 0.0
-    """Weight of the mean over the k worst pixels of an image, inside the swap and direct terms."""
+    """Weight of the mean over the k worst pixels of an image, inside the swap and direct terms (eq. 8)."""
     topk_fraction: float = 0.05
     """The fraction of an image's pixels that counts as worst."""
     weight_squared: float = 2.0
-    """Weight of the mean squared error, inside the swap and direct terms."""
+    """Weight of the mean squared error, likewise (eq. 9)."""
     weight_difference: float = _weight(1.0, "similar")
-    """Weight of the error where an image differs from a similar one, likewise."""
+    """Weight of the difference-weighted L1, the error where an image differs from a similar one, likewise (eq. 10)."""
     noise_b: float = 1.0
     """Standard deviation of the noise that is added to code B in training."""
     shift_b: float = 0.0
-    """Largest shift of the images that code B is read from in training, as a fraction of the side: for images in
+    """Largest shift of the images that encoder B gets in training, as a fraction of the side: for images in
     which things stand a little elsewhere every time, which no mix can know."""
     weight_consistency: float = 0.0
-    """With shift_b: weight of the squared distance between codes B of an image shifted and as it is. The adversary
-    then reads both; otherwise only shifted ones are kept from telling the class."""
+    """Weight of the consistency loss, with shift_b: the squared distance between codes B of an image shifted and as it
+    is (eq. 13). The adversary then gets both; otherwise the class is hidden in shifted ones only."""
     decay_b: float = 1e-3
-    """Weight of the squared code B."""
+    """Weight of the squared length of code B (eq. 11)."""
     weight_contrastive: float = _weight(1.0, "classes", "partners")
-    """Weight of the hinges that push apart codes B of two images of a class, and codes A of two similar ones of
-    different classes (which are looked for where weight_difference has its weight). Needs classes."""
+    """Weight of the contrastive loss on codes B of two images of a class, and on codes A of two similar images of
+    different classes; the latter needs weight_difference, too (eq. 12). Needs classes."""
     weight_adversary: float = _weight(0.1, "classes")
-    """Weight of hiding the class in code B from an adversary that learns to read it. Needs classes."""
+    """Weight of hiding the class in code B from an adversary that learns it from there (eq. 16). Needs classes."""
     weight_classifier: float = _weight(0.0, "classes")
-    """Weight of a classifier, taught on real images, that must read x1's class from the mix x_a1b2. Needs classes."""
+    """Weight of a classifier, trained on real images, that must find x1's class in the mix (eq. 18). Needs classes."""
     weight_variance: float = 0.0
-    """Weight of the hinge that keeps both codes from being constant."""
+    """Weight of the variance loss, a hinge that keeps both codes from being constant (eq. 14)."""
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -235,7 +235,7 @@ class LossConfig:
 
     @property
     def crosses(self) -> bool:
-        """Whether any term needs the images mixed and taken apart again."""
+        """Whether any term needs the mixed images disassembled again."""
         return max(self.weight_rec, self.cycle_a, self.cycle_b) > 0
 
 
@@ -244,7 +244,7 @@ class GanConfig:
     """The GAN loss on mixed images; a weight of 0 switches it off."""
 
     weight: float = 0.0
-    """Weight of the generator's term."""
+    """Weight of the generator's term (eq. 20)."""
     kind: Literal["hinge", "lsgan"] = "hinge"
     """Which loss."""
     head_start: float = 0.0
@@ -252,9 +252,9 @@ class GanConfig:
     ramp: float = 0.0
     """Fraction of the training over which the weight then grows from nothing."""
     r1: float = 0.0
-    """Weight of the gradient penalty on real images."""
+    """Weight of the gradient penalty on real images (eq. 21)."""
     conditional: bool = True
-    """Whether the discriminator is told the class that an image shall show, where classes are known."""
+    """Whether the discriminator gets the class that an image shall show, where classes are known."""
     widths: tuple[int, ...] = (32, 64, 128)
     """Channels of the discriminator's stride-2 convolutions."""
     lr: float = 2e-4

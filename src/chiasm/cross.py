@@ -26,12 +26,12 @@ class Codes(NamedTuple):
 
 
 def disassemble(model: CrossModel, x: Images) -> Codes:
-    """Take images in [-1, 1] apart into code A and code B."""
+    """Code A and code B of images in [-1, 1]."""
     return Codes(model.encoder_a(x), model.encoder_b(x))
 
 
 def swap_halves(codes: Tensor) -> Tensor:
-    """Exchange the first and the second half of a batch: x1 becomes x2's partner and the other way round."""
+    """Exchange the first and the second half of a batch: [x1; x2] becomes [x2; x1]."""
     return torch.cat(codes.chunk(2)[::-1])
 
 
@@ -51,7 +51,7 @@ def generate(model: CrossModel, codes: Codes, slice_size: int = 0) -> Images:
 
 
 def mix(model: CrossModel, codes: Codes, slice_size: int = 0) -> Images:
-    """Generate each image's A with its partner's B: [x_a1b2; x_a2b1] from the codes of [x1; x2]."""
+    """Generate each image's A with the other image's B: [x_a1b2; x_a2b1] from the codes of [x1; x2]."""
     return generate(model, Codes(codes.a, swap_halves(codes.b)), slice_size)
 
 
@@ -67,7 +67,7 @@ def add_noise(values: Tensor, sigma: float) -> Tensor:
 def random_shift(x: Images, reach: float) -> Images:
     """Images that are each shifted by a random distance of their own, the edge repeated where they leave the frame.
 
-    A code that is read from them in place of the images to be generated cannot tell where exactly things stand.
+    A code of the shifted image cannot tell where exactly things stand in the image to be generated.
 
     Args:
         x: the images.

@@ -27,7 +27,7 @@ Patches = Float[Tensor, "n 1 h w"]
 IMAGES_IN_A_PAIR = 2
 MIN_DIFFERENCE = 0.01
 MARGIN = 4.0
-"""Between codes under noise of standard deviation 1, one in forty is then nearer to the wrong one."""
+"""Between codes under noise of standard deviation 1, one in forty is then closer to the wrong one."""
 
 
 def cycle_consistency_loss(x: Images, x_rec: Images) -> Scalar:
@@ -49,7 +49,7 @@ def code_cycle_loss(code: Code, code_reread: Code) -> Scalar:
 
     Args:
         code: codes of the originals [x1; x2].
-        code_reread: the same codes read back from the mixed images, in the order of the originals.
+        code_reread: the same codes, encoded from the mixed images, in the order of the originals.
 
     Source: docs/method.md, eq. 2 (code A) and eq. 3 (code B).
     """
@@ -68,7 +68,7 @@ def reconstruction_loss(x: Images, x_generated: Images, weight_topk: float, topk
         weight_topk: weight of the worst pixels' mean error.
         topk_fraction: the fraction of pixels that counts as worst, in (0, 1].
 
-    Source: top-k ("hard pixel") error averaging, as in the bootstrapped loss of Pohlen et al. 2017, eq. 7.
+    Source: docs/method.md, eq. 7 and 8; Pohlen et al. 2017, eq. 7 (bootstrapped loss).
     """
     error = (x_generated - x).abs().mean(dim=1).flatten(1)  # n, pixels
     loss = error.mean()
@@ -84,6 +84,8 @@ def squared_loss(x: Images, x_generated: Images) -> Scalar:
     Args:
         x: the images wanted, in [-1, 1].
         x_generated: the images generated.
+
+    Source: docs/method.md, eq. 9.
     """
     return (x_generated - x).square().mean()
 
@@ -98,7 +100,9 @@ def difference_weighted_l1(x: Images, x_generated: Images, x_similar: Images) ->
     Args:
         x: the images wanted, in [-1, 1].
         x_generated: the images generated.
-        x_similar: for each image one that is similar to it.
+        x_similar: for each image a similar one, its positive or its negative.
+
+    Source: docs/method.md, eq. 10.
     """
     difference = (x - x_similar).abs().mean(dim=1).flatten(1)  # n, pixels
     weights = difference / (difference.mean(dim=1, keepdim=True) + MIN_DIFFERENCE)
@@ -110,7 +114,7 @@ def code_decay(code: Code) -> Scalar:
 
     With noise on the code this bounds what the code can carry: its signal must stand out from the noise.
 
-    Source: Gabbay & Hoshen 2020 (LORD), eq. 4: activation decay beside noise on the content code.
+    Source: docs/method.md, eq. 11; Gabbay & Hoshen 2020 (LORD), eq. 4.
     """
     return code.square().sum(dim=1).mean()
 
@@ -122,7 +126,7 @@ def consistency_loss(code: Code, code_unshifted: Code) -> Scalar:
         code: codes of shifted images.
         code_unshifted: of the images as they are.
 
-    Source: Sajjadi et al. 2016, eq. 1: agreement between transformations of an image.
+    Source: docs/method.md, eq. 13; Sajjadi et al. 2016, eq. 1.
     """
     return (code - code_unshifted).square().sum(dim=1).mean()
 
@@ -132,14 +136,14 @@ def contrastive_loss(code: Code, code_negative: Code, is_negative: Mask | None =
 
     Two images of a class differ in what code B must carry, and in nothing else; two similar ones of different classes
     differ in what code A must carry. Codes that are close belong to images that differ in a detail, so that the
-    gradient is on the details; an error of the image alone hardly changes them, for they cover few pixels.
+    gradient is on the details; these cover few pixels, and the reconstruction loss alone hardly asks for them.
 
     Args:
         code: codes of images, without noise.
         code_negative: codes of other images: B of the same classes, or A of different ones.
         is_negative: which of the pairs count; all by default. Zero where none does.
 
-    Source: Hadsell et al. 2006, eq. 4: the contrastive loss of two dissimilar inputs.
+    Source: docs/method.md, eq. 12; Hadsell et al. 2006, eq. 4 (dissimilar inputs).
     """
     distance = ((code - code_negative).square().sum(dim=1) + 1e-6).sqrt()
     shortfall = F.relu(1 - distance / MARGIN).square()
@@ -154,6 +158,8 @@ def classification_loss(logits: Logits, classes: Classes) -> Scalar:
     Args:
         logits: of the classes.
         classes: the true ones, or -1 for an unlabelled image.
+
+    Source: docs/method.md, eq. 15, 17 and 18.
     """
     labelled = classes >= 0
     total = F.cross_entropy(logits, classes, ignore_index=UNLABELLED, reduction="sum")
@@ -161,15 +167,15 @@ def classification_loss(logits: Logits, classes: Classes) -> Scalar:
 
 
 def confusion_loss(logits: Logits) -> Scalar:
-    """How far a classifier is from having no idea: the divergence of its answer from the uniform one, in nats.
+    """Divergence of a classifier's distribution over the classes from the uniform one, in nats.
 
-    Zero when every class is equally likely to it. Unlike the negative cross-entropy of a reversed gradient it
+    Zero where every class is equally likely. Unlike the negative cross-entropy of a reversed gradient it
     is bounded below, so that a code is not driven from one wrong class to the next.
 
     Args:
-        logits: of the classes, read from the code that must not tell them.
+        logits: of the classes, from the code that must not tell them.
 
-    Source: Tzeng et al. 2015, "Simultaneous deep transfer across domains and tasks", eq. 3.
+    Source: docs/method.md, eq. 16; Tzeng et al. 2015, eq. 3.
     """
     return -F.log_softmax(logits, dim=1).mean() - math.log(logits.shape[1])
 
@@ -182,7 +188,7 @@ def discriminator_loss(kind: str, on_real: Patches, on_mixed: Patches) -> Scalar
         on_real: its logits for real images.
         on_mixed: its logits for mixed ones.
 
-    Source: Lim & Ye 2017 (hinge); Mao et al. 2017, eq. 9 (lsgan).
+    Source: docs/method.md, eq. 19; Lim & Ye 2017 (hinge); Mao et al. 2017, eq. 9 (lsgan).
     """
     if kind == "hinge":
         return F.relu(1 - on_real).mean() + F.relu(1 + on_mixed).mean()
@@ -192,7 +198,7 @@ def discriminator_loss(kind: str, on_real: Patches, on_mixed: Patches) -> Scalar
 def realism_loss(kind: str, on_mixed: Patches) -> Scalar:
     """What the generator minimises: mixed images that the discriminator takes for real.
 
-    Source: as of discriminator_loss.
+    Source: docs/method.md, eq. 20; otherwise as discriminator_loss.
     """
     return -on_mixed.mean() if kind == "hinge" else 0.5 * (on_mixed - 1).square().mean()
 
@@ -204,7 +210,7 @@ def r1_penalty(on_real: Patches, x: Images) -> Scalar:
         on_real: the logits of x.
         x: real images that require a gradient.
 
-    Source: Mescheder et al. 2018, eq. 9.
+    Source: docs/method.md, eq. 21; Mescheder et al. 2018, eq. 9.
     """
     (gradient,) = torch.autograd.grad(on_real.mean(dim=(1, 2, 3)).sum(), x, create_graph=True)
     return 0.5 * gradient.square().sum(dim=(1, 2, 3)).mean()
@@ -218,6 +224,6 @@ def variance_loss(code: Code) -> Scalar:
     Args:
         code: of at least two images.
 
-    Source: Bardes et al. 2022 (VICReg), eq. 1, with gamma = 1 and eps = 1e-4.
+    Source: docs/method.md, eq. 14; Bardes et al. 2022 (VICReg), eq. 1, with gamma = 1 and eps = 1e-4.
     """
     return F.relu(1 - (code.var(dim=0) + 1e-4).sqrt()).mean()

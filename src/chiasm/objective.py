@@ -74,15 +74,15 @@ class Batch(NamedTuple):
 
 
 class BatchCodes(NamedTuple):
-    """The codes read from a batch, without noise.
+    """The codes of a batch, without noise.
 
     Attributes:
         a: of x, or of the partners, which show the same class, where those of x are not needed.
         a_partner: of the partners, or of x where there are none.
-        a_negative: of the negatives, where codes A are contrasted.
-        b: of x; in training read from randomly shifted images.
-        b_partner: of the partners likewise, where codes B are contrasted.
-        b_unshifted: of x as it is, where it is tied to b.
+        a_negative: of the negatives, where the contrastive loss has a weight.
+        b: of x; in training of randomly shifted images.
+        b_partner: of the partners likewise, where the contrastive loss has a weight.
+        b_unshifted: of x as it is, where the consistency loss has a weight.
     """
 
     a: Code
@@ -113,7 +113,7 @@ class Objective(nn.Module):
         model: the networks.
         config: the weight of every term; a term of weight 0 is not computed.
         gan: likewise for the GAN loss.
-        num_classes: classes that the adversary and the classifier tell apart; needed only where these have a weight.
+        num_classes: classes of the adversary and of the classifier; needed only where these have a weight.
         slice_size: images to generate at a time, see cross.generate.
         discriminator: of the mixed images; it is trained elsewhere, and gets no gradient from here.
     """
@@ -141,7 +141,7 @@ class Objective(nn.Module):
         self._discriminators = () if discriminator is None else (discriminator,)
 
     def forward(self, batch: Batch, progress: float) -> LossTerms:
-        """The weighted terms, by name, whose sum is the loss.
+        """The weighted terms, by name, whose sum is the loss (docs/method.md, section 3).
 
         Args:
             batch: the images.
@@ -192,7 +192,7 @@ class Objective(nn.Module):
         return of_class[0], of_class[-1], of_negative
 
     def _read_codes_b(self, batch: Batch) -> tuple[Code, Code | None, Code | None]:
-        """In training from shifted images, so that codes B cannot tell more exactly than that where things stand."""
+        """In training of shifted images, so that codes B cannot tell more exactly than that where things stand."""
         reach = self.config.shift_b if self.training else 0.0
         partner = batch.x_partner if self.config.weight_contrastive > 0 else None
         unshifted = batch.x if self.config.shift_b > 0 and self.config.weight_consistency > 0 else None
@@ -202,7 +202,7 @@ class Objective(nn.Module):
         return codes[0], None if partner is None else codes[1], None if unshifted is None else codes[-1]
 
     def _contrastive_terms(self, batch: Batch, codes: BatchCodes) -> Terms:
-        """Codes B of two images of a class are pushed apart, and codes A of similar images of two classes."""
+        """Eq. 12: codes B of two images of a class, and codes A of similar images of two classes."""
         weight, terms = self.config.weight_contrastive, Terms()
         if codes.a_negative is not None:
             loss = contrastive_loss(codes.a_partner[1::2], codes.a_negative, batch.is_negative)
@@ -226,7 +226,7 @@ class Objective(nn.Module):
         return add_noise(b, self.config.noise_b if self.training else 0.0)
 
     def _adversary_terms(self, b: Code, codes: BatchCodes, classes: Classes | None) -> Terms:
-        """The adversary learns to read the class from noisy codes B; the encoder learns to leave it no clue."""
+        """Eq. 15 and 16: the adversary learns the class from noisy codes B; the encoder learns to hide it there."""
         if self.config.weight_adversary == 0 or classes is None:
             return {}
         if codes.b_unshifted is not None:
@@ -248,7 +248,7 @@ class Objective(nn.Module):
         return loss
 
     def _crossing_terms(self, x: Images, codes: Codes, x_mix: Images) -> Terms:
-        """Eq. 1 to 3: take the mixed images apart, mix again."""
+        """Eq. 1 to 3: disassemble the mixed images, mix again."""
         config, terms = self.config, Terms()
         codes_of_mix = disassemble(self.model, add_noise(x_mix, config.noise_mix if self.training else 0.0))
         if config.weight_rec > 0:
@@ -261,7 +261,7 @@ class Objective(nn.Module):
         return terms
 
     def _classifier_terms(self, x: Images, x_mix: Images, classes: Classes) -> Terms:
-        """The classifier learns the classes of real images; mixed ones must show it the class of their A."""
+        """Eq. 17 and 18: the classifier learns from real images; mixed ones must have the class of their A."""
         on_mixed = classification_loss(frozen(self.classifier)(x_mix), classes)
         return {
             "classifier_x": classification_loss(self.classifier(x), classes),
@@ -269,7 +269,7 @@ class Objective(nn.Module):
         }
 
     def _gan_terms(self, x_mix: Images, classes: Classes | None, weight: float) -> Terms:
-        """Mixed images that the discriminator takes for real."""
+        """Eq. 20: mixed images that the discriminator takes for real."""
         if weight == 0 or not self._discriminators:
             return {}
         on_mixed = frozen(self._discriminators[0])(x_mix, classes)
@@ -277,7 +277,7 @@ class Objective(nn.Module):
 
 
 class DiscriminatorObjective(nn.Module):
-    """What the discriminator minimises; it never touches the networks whose mixes it sees.
+    """What the discriminator minimises, eq. 19 and 21; the networks that made the mixes get no gradient.
 
     Args:
         config: kind of loss, widths and penalty.

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 ByteImages = NDArray[np.uint8]
 
@@ -17,6 +17,8 @@ ByteImages = NDArray[np.uint8]
 ORIGINAL_COLOURS = ("tab:orange", "tab:pink", "tab:blue", "tab:green", "tab:red")
 DECADES_SHOWN = 1e-4
 GAP_PX = 2
+PAIR_GAP_PX = 8
+FRAME_DISTANCE_PX = 3
 PAPER = 255
 
 
@@ -38,24 +40,40 @@ def tile(rows: Sequence[Sequence[NDArray[np.uint8] | None]], gap_px: int = GAP_P
     return Image.fromarray(sheet)
 
 
-def strip(x: ByteImages, x_mix: ByteImages, x_rec: ByteImages, zoom: int = 2) -> Image.Image:
+def strip(
+    x: ByteImages,
+    x_mix: ByteImages,
+    x_rec: ByteImages,
+    zoom: int = 2,
+    *,
+    margin_px: int = 0,
+    framed: int | None = None,
+) -> Image.Image:
     """Validation pairs side by side, each a 3x2 block as in the original: originals, mixed, mixed twice.
 
     Args:
         x: [n, 3, side, side]: the first images of all pairs, then the second ones.
         x_mix: x_a1b2 of all pairs, then x_a2b1.
         x_rec: the originals after crossing twice.
-        zoom: factor by which every pixel is enlarged.
+        zoom: factor by which every pixel is enlarged, those of the margin too.
+        margin_px: white space around all pairs.
+        framed: the pair that gets a red frame, which takes up FRAME_DISTANCE_PX and its own width of the margin.
 
     Source: docs/method.md, section 4.1.
     """
     pairs = len(x) // 2
     blocks = [tile([[p[i], p[pairs + i]] for p in (x, x_mix, x_rec)]) for i in range(pairs)]
     width, height = blocks[0].size
-    sheet = Image.new("RGB", (pairs * (width + 4 * GAP_PX) - 4 * GAP_PX, height), "white")
-    for i, block in enumerate(blocks):
-        sheet.paste(block, (i * (width + 4 * GAP_PX), 0))
-    return enlarge(sheet, zoom)
+    lefts = [margin_px + i * (width + PAIR_GAP_PX) for i in range(pairs)]
+    sheet = Image.new("RGB", (lefts[-1] + width + margin_px, height + 2 * margin_px), "white")
+    for left, block in zip(lefts, blocks, strict=True):
+        sheet.paste(block, (left, margin_px))
+    sheet = enlarge(sheet, zoom)
+    if framed is not None:
+        left, top, distance = lefts[framed], margin_px, FRAME_DISTANCE_PX
+        corners = (left - distance, top - distance, left + width + distance, top + height + distance)
+        ImageDraw.Draw(sheet).rectangle([zoom * c for c in corners], outline="red", width=2 * zoom)
+    return sheet
 
 
 def swap_matrix(a_from: ByteImages, b_from: ByteImages, mixes: NDArray[np.uint8], zoom: int = 2) -> Image.Image:

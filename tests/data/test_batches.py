@@ -54,9 +54,9 @@ def test_partner_is_another_image_of_the_class(image_set):
 def test_few_labelled_images_come_up_as_often_as_unlabelled_ones(image_set):
     images = image_set([0, 0, 1, 1] + [UNLABELLED] * 36)
     batches = Batches(images, np.arange(40), 8, seed=2)
-    drawn = np.concatenate([batches.at(step).index for step in range(9)])  # one epoch: 36 + 9 x 4 images
+    sampled = np.concatenate([batches.at(step).index for step in range(9)])  # one epoch: 36 + 9 x 4 images
     assert batches.steps_per_epoch == 9
-    np.testing.assert_array_equal(np.bincount(drawn), [9] * 4 + [1] * 36)
+    np.testing.assert_array_equal(np.bincount(sampled), [9] * 4 + [1] * 36)
     for step in range(9):
         batch = batches.at(step)
         paired = images.classes[batch.index] != UNLABELLED
@@ -103,9 +103,9 @@ def test_partners_are_uniform(image_set):
 
 def test_set_smaller_than_a_batch_is_repeated(image_set):
     batches = Batches(image_set([0, 0, 1]), np.arange(3), 16, seed=0)
-    drawn = np.concatenate([batches.at(step).index for step in range(100)])
-    assert len(drawn) == 1600
-    assert (np.bincount(drawn) > 450).all()
+    sampled = np.concatenate([batches.at(step).index for step in range(100)])
+    assert len(sampled) == 1600
+    assert (np.bincount(sampled) > 450).all()
 
 
 def test_iterate_yields_what_at_says_with_pixels(image_set):

@@ -24,7 +24,7 @@ SETS = {
     "some unlabelled": [UNLABELLED] * 20 + sizes_to_classes(6, 7, 8),
     "two": [0, 0],
     "two unlabelled": [UNLABELLED] * 2,
-    "two apart": [0, 1],
+    "two alone": [0, 1],
 }
 
 
@@ -114,10 +114,10 @@ def test_saved_split_follows_names_not_places(image_set, tmp_path):
     split = make_split(images, DataConfig())
     save_split(split, images, tmp_path / "split.json")
     order = np.random.default_rng(5).permutation(len(images))
-    moved = image_set(images.classes[order].tolist(), names=tuple(images.names[i] for i in order))
-    loaded = load_split(tmp_path / "split.json", moved)
+    reordered = image_set(images.classes[order].tolist(), names=tuple(images.names[i] for i in order))
+    loaded = load_split(tmp_path / "split.json", reordered)
     for before, after in zip(astuple(split), astuple(loaded), strict=True):
-        assert {images.names[i] for i in before} == {moved.names[i] for i in after}
+        assert {images.names[i] for i in before} == {reordered.names[i] for i in after}
         assert (np.diff(after) > 0).all()
 
 

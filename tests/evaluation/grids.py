@@ -74,7 +74,7 @@ def copies_x2() -> CrossModel:
 
 
 def oracle(images: ImageSet) -> CrossModel:
-    """Knows every image by heart, and so draws every true mix."""
+    """Knows every image by heart, and so generates every true mix."""
     known = to_unit(torch.from_numpy(images.images))
 
     def look_up(x: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ def oracle(images: ImageSet) -> CrossModel:
 
 
 def steganographer() -> CrossModel:
-    """Hides x2's image in the last digits of a copy of x1, and reads it back: crossing twice comes home.
+    """Hides x2's image in the last digits of a copy of x1, and reads it back: crossing twice returns the originals.
 
     The mix x_a1b2 looks like x1; code B of an image is read from digits far below what 8 bits can hold.
     """

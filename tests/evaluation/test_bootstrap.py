@@ -34,7 +34,7 @@ def test_ratio_of_a_multiple_is_exact() -> None:
     assert ratio_interval(3 * base, base) == pytest.approx({"mean": 3, "low": 3, "high": 3, "n": 9})
 
 
-def test_few_classes_are_drawn_image_by_image() -> None:
+def test_few_classes_are_resampled_image_by_image() -> None:
     few, many = np.arange(20) % (MIN_GROUPS - 1), np.arange(20) % MIN_GROUPS
     index = np.array([*range(20), 4])
     assert (groups_of(few, index) == index).all()

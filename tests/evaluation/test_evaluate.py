@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from grids import copies_x1, grid, oracle
 
-from chiasm.cli import main
-from chiasm.config import DataConfig
+from chiasm.config import ConfigError, DataConfig
 from chiasm.data import UNLABELLED, ImageSet, Split, make_split
-from chiasm.evaluation import classifiers, probes
-from chiasm.evaluation.context import CLASSES, SAMPLES, find_held_out
+from chiasm.evaluation import classifiers, context, probes
+from chiasm.evaluation.context import CLASSES, SAMPLES, MixedSet, find_held_out
 from chiasm.evaluation.evaluate import NOT_MEASURED, evaluate, save_results
 from chiasm.evaluation.fitting import FitSettings
-from chiasm.evaluation.metrics import topics
+from chiasm.evaluation.metrics import METRICS, Metric, realism
 from chiasm.evaluation.table import table
+from chiasm.evaluation.triplets import sample_triplets
 
-METRICS = {"swap", "leakage", "swap_accuracy", "shortcuts", "realism"}
+SPLIT = DataConfig(held_out=0.3, held_out_classes=0.3)
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measured(model, images: ImageSet, **options) -> dict:
-    split = make_split(images, DataConfig(held_out=0.3, held_out_classes=0.3))
+    split = make_split(images, SPLIT)
     options = {"noise_b": 0.0, "num": 40, "progress_bar": False} | options
     return evaluate(model, images, split, **options)
 
@@ -40,11 +40,11 @@ def numbers(results: dict) -> list[dict]:
 
 
 def test_an_oracle_on_held_out_images_and_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topics, "MIN_IMAGES", 4)
+    monkeypatch.setattr(realism, "MIN_IMAGES", 4)
     images = grid(num_classes=16, num_contents=4)
     results = measured(oracle(images), images)
     for part in (SAMPLES, CLASSES):
-        assert set(results[part]) == METRICS
+        assert list(results[part]) == list(METRICS)
         assert results[part]["swap"]["swap"]["l1"]["mean"] == pytest.approx(0, abs=1e-6)
         assert results[part]["shortcuts"]["alarms"] == []
         assert results[part]["shortcuts"]["copy_x1"] == results[part]["shortcuts"]["copy_x1_true"]
@@ -56,6 +56,48 @@ def test_an_oracle_on_held_out_images_and_classes(tmp_path: Path, monkeypatch: p
     text = table(results)
     for words in ("held-out samples", "held-out classes", "copy x1", "code B", "place of x2", "KID", "torchvision"):
         assert words in text
+
+
+def test_a_metric_that_is_registered_is_measured_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(mixed: MixedSet) -> dict:
+        return {"mean": float(mixed.generated[0].mean()), "num": "not counted"}
+
+    monkeypatch.setitem(
+        METRICS, "brightness", Metric(measure, lambda values: iter([("brightness", str(values["mean"]))]))
+    )
+    images = grid()
+    results = measured(copies_x1(), images, metrics=["brightness"])
+    part = find_held_out(images, make_split(images, SPLIT), "test")[0]
+    x1 = sample_triplets(images, part.indices, 40, seed=0).a_from
+    assert results[SAMPLES]["brightness"]["mean"] == pytest.approx(images.gather(x1).mean() / 127.5 - 1, abs=1e-4)
+    assert results[NOT_MEASURED][f"{SAMPLES}.brightness.num"] == "not counted"
+    assert f"brightness  {results[SAMPLES]['brightness']['mean']}" in table(results)
+
+
+def test_only_the_named_metrics_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "fit_classifier", None)  # what other metrics need is not made
+    results = measured(copies_x1(), grid(), metrics=["shortcuts"])
+    assert list(results[SAMPLES]) == list(results[CLASSES]) == ["shortcuts"]
+    assert results[NOT_MEASURED] == {}
+    assert (
+        results[SAMPLES]["shortcuts"]
+        == measured(copies_x1(), grid(), metrics=["shortcuts", "swap"])[SAMPLES]["shortcuts"]
+    )
+
+
+def test_metrics_that_do_not_exist_are_refused_with_those_that_do() -> None:
+    with pytest.raises(ConfigError, match="got cheats; give any of swap, leakage, swap_accuracy, shortcuts, realism"):
+        measured(copies_x1(), grid(), metrics=["swap", "cheats"])
+
+
+def test_images_that_cannot_be_mixed_are_still_probed() -> None:
+    images = grid(num_classes=4, num_contents=12)
+    held_out = np.arange(0, 48, 13)  # one of each class, and none with another's content
+    images.contents[np.setdiff1d(np.arange(48), held_out)] = UNLABELLED
+    split = Split(np.setdiff1d(np.arange(48), held_out), held_out[:0], held_out, held_out[:0], held_out[:0])
+    results = evaluate(copies_x1(), images, split, noise_b=0.0, metrics=["swap", "leakage"], progress_bar=False)
+    assert list(results[SAMPLES]) == ["leakage"]
+    assert "no held-out image has a partner" in results[NOT_MEASURED][f"{SAMPLES}.swap"]
 
 
 def test_a_copier_is_shown_as_one() -> None:
@@ -105,30 +147,3 @@ def test_an_official_split_of_classes_counts_as_held_out_classes() -> None:
     none = np.zeros(0, dtype=np.int64)
     parts = find_held_out(images, Split(np.arange(4), none, np.arange(2, 8), none, none), "test")
     assert {p.name: p.indices.tolist() for p in parts} == {SAMPLES: [2, 3, 7], CLASSES: [4, 5, 6]}
-
-
-def test_the_command_measures_a_run(trained: Path, tmp_path: Path, capsys) -> None:
-    assert main(["evaluate", str(trained), "--num", "12", "--part", "val", "-o", str(tmp_path / "r.json")]) == 0
-    assert "swap error" in capsys.readouterr().out
-    results = json.loads((tmp_path / "r.json").read_text())
-    assert results["about"]["data"]["source"] == "avatars"
-    assert results["about"]["noise_b"] == 1.0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [(["nosuch"], ["nosuch", "no model"]), (["nosuch", "--num", "0"], ["--num", "positive"])],
-)
-def test_mistakes_are_explained(arguments: list[str], words: list[str], capsys) -> None:
-    assert main(["evaluate", *arguments]) == 2
-    assert all(word in capsys.readouterr().err for word in words[:1])
-
-
-def test_a_model_without_a_run_needs_images(trained: Path, tmp_path: Path, capsys) -> None:
-    lonely = tmp_path / "lonely"
-    (trained / "model").rename(lonely)
-    try:
-        assert main(["evaluate", str(lonely)]) == 2
-        assert "give DATA" in capsys.readouterr().err
-    finally:
-        lonely.rename(trained / "model")

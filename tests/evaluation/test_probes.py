@@ -7,12 +7,12 @@ from chiasm.data import UNLABELLED
 from chiasm.evaluation.probes import fit_factor, fit_probe, pixels, read_factor
 
 
-def blobs(num: int, spread: float, seed: int) -> tuple[torch.Tensor, np.ndarray]:
+def blobs(num: int, deviation: float, seed: int) -> tuple[torch.Tensor, np.ndarray]:
     """Codes around five centres, in directions of very different scale."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(9).normal(size=(5, 6))
     labels = rng.integers(0, 5, size=num)
-    codes = (centres[labels] + spread * rng.normal(size=(num, 6))) * np.array([1, 10, 0.1, 1, 5, 1])
+    codes = (centres[labels] + deviation * rng.normal(size=(num, 6))) * np.array([1, 10, 0.1, 1, 5, 1])
     return torch.from_numpy(codes).float(), labels
 
 

@@ -37,7 +37,7 @@ def test_sources_are_held_out_too_where_there_are_any() -> None:
     assert set(b_from[truth == 4].tolist()) == {8}
 
 
-def test_the_draw_is_a_function_of_the_seed() -> None:
+def test_the_sample_is_a_function_of_the_seed() -> None:
     first, again, other = (sample_triplets(grid(), np.arange(12), num=9, seed=s) for s in (1, 1, 2))
     assert all((p == q).all() for p, q in zip(first, again, strict=True))
     assert any((p != q).any() for p, q in zip(first, other, strict=True))

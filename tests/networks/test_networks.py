@@ -17,7 +17,7 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def test_report_has_the_printed_parameter_counts() -> None:
+def test_original_has_the_printed_parameter_counts() -> None:
     with torch.device("meta"):
         model = CrossModel(PRESETS["original"]().model)
     modulation = count(model.generator.modulation)
@@ -26,7 +26,7 @@ def test_report_has_the_printed_parameter_counts() -> None:
     assert modulation == 526_336
 
 
-def test_report_ends_in_a_sigmoid_and_its_codes_in_a_leaky_relu() -> None:
+def test_original_ends_in_a_sigmoid_and_its_codes_in_a_leaky_relu() -> None:
     config = PRESETS["original"]().model
     assert config.output == "sigmoid"
     with torch.device("meta"):
@@ -40,21 +40,21 @@ def test_a_pooled_encoder_is_twice_as_deep_and_does_not_see_where() -> None:
     model = CrossModel(config).eval()
     x = torch.zeros(1, 3, 64, 64)
     x[:, :, 30:32, 30:32] = 1  # far from the borders
-    moved = x.roll((0, 4), dims=(2, 3))
+    shifted = x.roll((0, 4), dims=(2, 3))
     convs = [sum(isinstance(m, nn.Conv2d) for m in encoder.modules()) for encoder in (model.encoder_a, model.encoder_b)]
     assert convs == [3, 5]
-    assert not torch.allclose(model.encoder_a(x), model.encoder_a(moved), atol=1e-4)
-    torch.testing.assert_close(model.encoder_b(x), model.encoder_b(moved), atol=1e-6, rtol=1e-4)
+    assert not torch.allclose(model.encoder_a(x), model.encoder_a(shifted), atol=1e-4)
+    torch.testing.assert_close(model.encoder_b(x), model.encoder_b(shifted), atol=1e-6, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_draws_images_of_its_side(name: str) -> None:
+def test_every_preset_generates_images_of_its_side(name: str) -> None:
     config = PRESETS[name]().model
     with torch.device("meta"):
         model = CrossModel(config)
         x = torch.empty(2, 3, config.side_px, config.side_px)
-        drawn = model.generator(model.encoder_a(x), model.encoder_b(x))
-    assert drawn.shape == x.shape
+        x_generated = model.generator(model.encoder_a(x), model.encoder_b(x))
+    assert x_generated.shape == x.shape
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -63,7 +63,7 @@ def test_every_preset_s_generator_agrees_with_the_plain_one(name: str, num: int)
     """Outputs and gradients, at the preset's own channels; the largest maps are left out to save time.
 
     In double precision, for in float32 rounding decides on which side of LeakyReLU's kink a value near 0 lies,
-    and so moves gradients of either form by up to 0.3 %.
+    and so changes gradients of either form by up to 0.3 %.
     """
     config = PRESETS[name]().model
     blocks = min(2, len(config.generator_widths) - 1)
@@ -82,9 +82,9 @@ def test_every_preset_s_generator_agrees_with_the_plain_one(name: str, num: int)
     results = []
     for generator in (model.generator, plain):
         model.zero_grad()
-        drawn = generator(a, b)
-        (drawn * weights).sum().backward()
-        results.append([drawn.detach(), *(p.grad.clone() for p in model.generator.parameters())])
+        x_generated = generator(a, b)
+        (x_generated * weights).sum().backward()
+        results.append([x_generated.detach(), *(p.grad.clone() for p in model.generator.parameters())])
     for fast, wanted in zip(*results, strict=True):
         assert (fast - wanted).norm() <= 1e-9 * wanted.norm()
 

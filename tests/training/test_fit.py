@@ -190,7 +190,7 @@ def test_images_without_classes_are_refused_with_the_remedy(config: Config, tmp_
 
 
 def test_celeba_in_the_official_layout_trains_end_to_end(tmp_path: Path) -> None:
-    """The original's own protocol, shrunk, on a made tree: official split, identities as classes."""
+    """The original protocol, shrunk, on a made tree: official split, identities as classes."""
     rng = np.random.default_rng(0)
     (tmp_path / "img_align_celeba").mkdir()
     names = [f"{i:06d}.jpg" for i in range(1, 25)]

@@ -20,7 +20,7 @@ Indices = NDArray[np.int64]
 _EPOCH, _PARTNER, _SMALL, _SIMILAR = 1, 2, 3, 4
 
 NUM_CANDIDATES = 16
-"""Images of a class among which the most similar one is looked for."""
+"""Candidates of a class among which the positive is the most similar one."""
 STEPS_AT_ONCE = 32
 
 
@@ -30,7 +30,7 @@ class BatchIndices:
 
     Attributes:
         index: [n] indices of the images.
-        partner: [n] for each, another image of its class; itself if there is no other.
+        partner: [n] for each image another one of its class; itself if there is no other.
     """
 
     index: Indices
@@ -55,7 +55,7 @@ class LoadedBatch:
         x_positive: [n / 2, 3, side, side] for each image at an even place the most similar one of its class, or None
             likewise.
         x_negative: for each image at an odd place one of the most similar of other classes, or None likewise.
-        is_negative: [n / 2] which x_negative bear the label of another class than their image, or None likewise.
+        is_negative: [n / 2] which x_negative are labelled with another class than their image, or None likewise.
     """
 
     index: Indices
@@ -118,7 +118,7 @@ class Batches:
         self._again = np.flatnonzero(classes != UNLABELLED) if times > 1 else np.zeros(0, dtype=np.int64)
         self._num_samples = len(classes) + (times - 1) * len(self._again)
         self._find_negatives = lru_cache(maxsize=2)(self._negatives_of_block)
-        # Negatives are looked for a block of steps ahead.
+        # Negatives are searched for a block of steps ahead.
         self._choose = lru_cache(maxsize=2 * STEPS_AT_ONCE)(self._sample)
 
     @property
@@ -138,7 +138,7 @@ class Batches:
         Args:
             step: number of the step, from 0.
             partners: whether to read the partners too.
-            similar: whether to look for positives and negatives.
+            similar: whether to read positives and negatives too.
         """
         batch = self.at(step)
         x = self.images.gather(batch.index)
@@ -187,7 +187,7 @@ class Batches:
 
     @cached_property
     def _bank(self) -> NegativeBank:
-        """Training images in which to look for negatives."""
+        """Training images among which negatives are searched."""
         return NegativeBank(self.images, self.indices, np.random.default_rng([_SIMILAR, self.seed]))
 
     def _sample(self, step: int) -> Indices:

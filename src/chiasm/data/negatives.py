@@ -35,11 +35,11 @@ def most_similar(images: ImageSet, x: NDArray[np.uint8], candidates: Indices) ->
 
 
 class NegativeBank:
-    """Small versions of some images, in which to look for similar ones of other classes.
+    """Small versions of some images, among which similar ones of other classes are searched.
 
     Args:
         images: all images.
-        indices: [m] those to look among; of more than BANK_SIZE, that many are sampled.
+        indices: [m] those to search; of more than BANK_SIZE, that many are sampled.
         rng: of the sample.
     """
 

@@ -44,7 +44,7 @@ def make_split(images: ImageSet, config: DataConfig) -> Split:
     With an official split, `held_out` and `held_out_classes` count for nothing, and `val` and `test` are
     the official parts whatever their classes; only a missing `val` is taken from the training images.
 
-    Otherwise whole classes are set apart first, then images of each remaining class. A class keeps at
+    Otherwise whole classes are held out first, then images of each remaining class. A class keeps at
     least two training images if it has them, so a class of two is never cut; a class of five or more
     gives at least one. Images without another of their class are divided as one group.
 

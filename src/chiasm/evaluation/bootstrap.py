@@ -11,8 +11,8 @@ NUM_RESAMPLES = 2000
 COVERAGE = 0.95
 MIN_GROUPS = 8
 HOW = (
-    f"{COVERAGE:.0%} percentile bootstrap of {NUM_RESAMPLES} resamples, by class of the true image; "
-    f"by true image where there are fewer than {MIN_GROUPS} classes"
+    f"{COVERAGE:.0%} percentile bootstrap of {NUM_RESAMPLES} resamples, by class; "
+    f"by image where there are fewer than {MIN_GROUPS} classes, and for high-frequency power and LPIPS"
 )
 
 Values = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Swap accuracy: do classifiers that know real images only see x1's class and x2's content in a mix?"""
+"""Classifiers of real images, which read the factors of mixes and whose features compare sets of images."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chiasm.data import UNLABELLED, ImageSet
-from chiasm.evaluation.bootstrap import Groups, interval
-from chiasm.evaluation.fitting import EVAL_BATCH, FitSettings, fit_heads, predict
+from chiasm.evaluation.fitting import EVAL_BATCH, FitSettings, fit_heads
 from chiasm.evaluation.references import Indices
 from chiasm.inference import to_unit
 
@@ -123,56 +122,3 @@ class ClassMeans(nn.Module):
     def predict(self, images: Tensor) -> Labels:
         """The class of each image, bytes or floats in [-1, 1]."""
         return self.values[(features(self.net, images) @ self.means.T).argmax(dim=1).numpy()]
-
-
-def swap_accuracy(
-    net: Classifier,
-    mixes: Float[Tensor, "n 3 h w"],
-    x1: ByteImages,
-    x2: ByteImages,
-    real: tuple[ByteImages, Labels, Groups],
-    wanted: Labels,
-    factors: tuple[str, ...],
-    groups: Groups,
-    means: ClassMeans | None = None,
-    seed: int = 0,
-) -> dict[str, dict]:
-    """Share of mixes with x1's class and each of x2's content values, beside a ceiling and both copies.
-
-    Args:
-        net: trained on real training images only.
-        mixes: x_a1b2, in [-1, 1].
-        x1: the images that gave A.
-        x2: the images that gave B.
-        real: held-out images, their factors [m, factors] and groups: the accuracy on these is the ceiling.
-        wanted: [n, factors] what the mixes should show.
-        factors: names, in the order of the classifier's heads.
-        groups: [n] what the bootstrap resamples each mix with.
-        means: reads the class instead of the classifier's head, for classes that it was not trained on.
-        seed: of the bootstrap.
-
-    Returns:
-        For each factor `mix`, `ceiling`, `copy_x1`, `copy_x2`; a factor without labels is left out.
-    """
-    shown = {"mix": mixes, "copy_x1": torch.from_numpy(x1), "copy_x2": torch.from_numpy(x2)}
-    read = {name: _read(net, means, images) for name, images in shown.items()}
-    real_images, real_labels, real_groups = real
-    read_real = _read(net, means, torch.from_numpy(real_images))
-    results: dict[str, dict] = {}
-    for k, factor in enumerate(factors):
-        known, known_real = wanted[:, k] != UNLABELLED, real_labels[:, k] != UNLABELLED
-        if not (known.any() and known_real.any()):
-            continue
-        right_real = (read_real[:, k] == real_labels[:, k])[known_real]
-        results[factor] = {
-            name: interval((values[:, k] == wanted[:, k])[known], groups[known], seed=seed)
-            for name, values in read.items()
-        } | {"ceiling": interval(right_real, real_groups[known_real], seed=seed)}
-    return results
-
-
-def _read(net: Classifier, means: ClassMeans | None, images: Tensor) -> Labels:
-    read = predict(net, images, prepare)
-    if means is not None:
-        read[:, 0] = means.predict(images)
-    return read

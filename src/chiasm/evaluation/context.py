@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,15 +13,19 @@ from torch import Tensor
 
 from chiasm.data import UNLABELLED, ImageSet, Split
 from chiasm.evaluation.bootstrap import groups_of
-from chiasm.evaluation.classifiers import Classifier, factor_labels
+from chiasm.evaluation.classifiers import Classifier, factor_labels, fit_classifier
 from chiasm.evaluation.probes import FactorProbes, fit_factor, pixels
-from chiasm.evaluation.references import Indices
+from chiasm.evaluation.references import Indices, mean_image
 from chiasm.evaluation.triplets import Triplets, sample_triplets
 from chiasm.inference import encode, generate
 from chiasm.networks import CrossModel
 
 SAMPLES, CLASSES = "held_out_samples", "held_out_classes"
 MAX_PROBE = 10_000
+MAX_REAL = 4_000
+
+MetricResult = dict[str, Any] | str
+"""Results, or the reason why there are none; such reasons may stand in for any of the results too."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,12 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """What all measurements share.
+    """What all metrics share; what takes long is made the first time that one asks for it.
 
     Attributes:
         model: the model to be measured.
         images: the set.
         train: the model's training images.
-        mean: their mean, on [-1, 1].
-        net: a classifier of real images; None where there is nothing to classify.
         noise_b: standard deviation of the noise on code B in training.
         num: mixes in each part.
         seed: of everything.
@@ -57,12 +59,20 @@ class EvaluationContext:
     model: CrossModel
     images: ImageSet
     train: Indices
-    mean: NDArray[np.float32]
-    net: Classifier | None
     noise_b: float
     num: int
     seed: int
     _probes: dict[int, FactorProbes | str] = field(default_factory=dict)
+
+    @cached_property
+    def mean(self) -> NDArray[np.float32]:
+        """The mean training image, on [-1, 1]."""
+        return mean_image(self.images, self.train, self.seed)
+
+    @cached_property
+    def classifier(self) -> Classifier | None:
+        """A classifier of real images; None where there is nothing to classify."""
+        return fit_classifier(self.images, self.train, self.seed)
 
     @property
     def noises(self) -> dict[str, float]:

@@ -25,8 +25,8 @@ def score(metrics: Mapping[str, float], truth: bool) -> float | None:
     """How bad a run is by its last validation; None where that was not measured.
 
     With truth, the swap error. Without, the reconstruction error plus COPY_PENALTY times the shares of mixes that
-    copy x1 and x2 (see evaluation.shortcuts.copies): the naive objective is minimised by copying, and no label is
-    needed to see that a mix is a copy.
+    copy x1 and x2 (see evaluation.metrics.shortcuts.copies): the naive objective is minimised by copying, and no
+    label is needed to see that a mix is a copy.
 
     Args:
         metrics: columns of metrics.csv and their last values.

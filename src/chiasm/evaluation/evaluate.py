@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +14,8 @@ from tqdm import tqdm
 
 from chiasm.data import ImageSet, Split
 from chiasm.evaluation import bootstrap
-from chiasm.evaluation.classifiers import fit_classifier
-from chiasm.evaluation.context import CLASSES, SAMPLES, EvaluationContext, HeldOut, MixedSet, find_held_out
-from chiasm.evaluation.metrics.topics import METRICS, Answer
-from chiasm.evaluation.references import mean_image
+from chiasm.evaluation.context import CLASSES, SAMPLES, EvaluationContext, MetricResult, MixedSet, find_held_out
+from chiasm.evaluation.metrics import Metric, choose_metrics
 from chiasm.networks import CrossModel
 
 NOT_MEASURED = "not measured"
@@ -28,41 +27,41 @@ def evaluate(
     images: ImageSet,
     split: Split,
     *,
+    noise_b: float,
+    metrics: Sequence[str] | None = None,
     seed: int = 0,
     num: int = 1000,
-    noise_b: float,
     part: Literal["test", "val"] = "test",
     progress_bar: bool = True,
 ) -> dict[str, Any]:
-    """Measure everything that the images allow.
+    """Measure everything that the images allow, or the metrics that are asked for.
 
     Args:
         model: in evaluation mode.
         images: the images and what is known of them.
         split: what the model was trained on, and what it was not.
-        seed: of the draws, the probes and the classifiers.
-        num: mixes in each part.
         noise_b: standard deviation of the noise on code B in the model's training.
+        metrics: names of those to measure, see METRICS; by default all.
+        seed: of all sampling, the probes and the classifiers.
+        num: mixes in each part.
         part: "val" to choose a model, "test" to report on it.
         progress_bar: whether to show a bar.
 
     Returns:
         Plain values for JSON: for SAMPLES and CLASSES the results of each metric, numbers as `mean`, `low`, `high`
         and `n`; under NOT_MEASURED for each missing result the reason; and how all this was measured.
+
+    Raises:
+        ConfigError: for a name that no metric has.
     """
     started = time.perf_counter()
+    chosen = choose_metrics(metrics)
     parts = find_held_out(images, split, part)
-    with tqdm(total=2 + len(parts) * len(METRICS), disable=not progress_bar, leave=False, unit="part") as bar:
-        bar.set_description("mean image")
-        mean = mean_image(images, split.train, seed)
-        bar.update()
-        bar.set_description("classifiers of real images")
-        net = fit_classifier(images, split.train, seed)
-        context = EvaluationContext(model, images, split.train, mean, net, noise_b, num, seed)
-        bar.update()
-        answers = {p.name: _measure(context, p, bar) for p in parts}
+    context = EvaluationContext(model, images, split.train, noise_b, num, seed)
+    with tqdm(total=len(parts) * len(chosen), disable=not progress_bar, leave=False, unit="metric") as bar:
+        measured = {p.name: _measure(MixedSet(context, p), chosen, bar) for p in parts}
     reasons: dict[str, str] = {}
-    results = {name: _lift(answer, name, reasons) for name, answer in answers.items()}
+    results = {name: _lift(values, name, reasons) for name, values in measured.items()}
     for name in (SAMPLES, CLASSES):
         if name not in results:
             reasons[name] = f"the split has no such images in its part {part!r}"
@@ -77,19 +76,17 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
 
 
-def _measure(context: EvaluationContext, part: HeldOut, bar: tqdm) -> dict[str, Answer]:
-    """Every metric on one part."""
-    mixed = MixedSet(context, part)
-    answers: dict[str, Answer] = {}
-    for metric, measure in METRICS.items():
-        bar.set_description(f"{part.name.replace('_', ' ')}: {metric}")
-        needs_mixes = metric != "leakage"
-        if needs_mixes and len(mixed.triplets.truth) == 0:
-            answers[metric] = "no held-out image has a partner of its class and one with its content"
+def _measure(mixed: MixedSet, metrics: Mapping[str, Metric], bar: tqdm) -> dict[str, MetricResult]:
+    """Metrics on one part."""
+    results: dict[str, MetricResult] = {}
+    for name, metric in metrics.items():
+        bar.set_description(f"{mixed.part.name.replace('_', ' ')}: {name}")
+        if metric.needs_mixes and len(mixed.triplets.truth) == 0:
+            results[name] = "no held-out image has a partner of its class and one with its content"
         else:
-            answers[metric] = measure(mixed)
+            results[name] = metric.measure(mixed)
         bar.update()
-    return answers
+    return results
 
 
 def save_results(results: dict[str, Any], path: Path) -> None:
@@ -100,12 +97,12 @@ def save_results(results: dict[str, Any], path: Path) -> None:
     partial.replace(path)
 
 
-def _lift(answer: Any, path: str, reasons: dict[str, str]) -> Any:
+def _lift(values: Any, path: str, reasons: dict[str, str]) -> Any:
     """Results without the reasons among them, which are gathered under their paths."""
-    if not isinstance(answer, dict):
-        return answer
+    if not isinstance(values, dict):
+        return values
     kept = {}
-    for key, value in answer.items():
+    for key, value in values.items():
         if isinstance(value, str):
             reasons[f"{path}.{key}"] = value
         else:

@@ -23,10 +23,9 @@ class Triplets(NamedTuple):
 def sample_triplets(images: ImageSet, indices: Indices, num: int, seed: int) -> Triplets:
     """Sample mixes whose true result is one of the given images, where the set knows the truth.
 
-    The truth is sampled first. Then A comes from another image of its class, B from another image with its
-    content and, if possible, another class; both from the given images where these have one, otherwise from the
-    whole set. Where the contents are unknown or do not say all, A and B are any two of the given images and
-    the truth is -1.
+    The truth is sampled first. Then A comes from another image of its class, B from an image with its content and
+    another class; both from the given images where these have one, otherwise from the whole set. Where the contents
+    are unknown or do not say all, A and B are any two of the given images and the truth is -1.
 
     Args:
         images: the set.

@@ -12,7 +12,7 @@ class CodeClassifier(nn.Module):
 
     Args:
         code_width: width of the code.
-        num_classes: classes to tell apart.
+        num_classes: number of classes.
         hidden: width of the hidden layers.
     """
 
@@ -38,7 +38,7 @@ class ImageClassifier(nn.Module):
 
     Args:
         widths: output channels of the convolutions.
-        num_classes: classes to tell apart.
+        num_classes: number of classes.
     """
 
     def __init__(self, widths: Sequence[int], num_classes: int) -> None:

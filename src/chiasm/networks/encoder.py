@@ -23,7 +23,7 @@ class Encoder(nn.Module):
         code_width: width of the code.
         code_block: whether the last convolution is a block like the others (the original) or linear with a bias.
         pooled: twice as deep, with a block of 3x3 convolutions after each stride-2 one, and a mean over all places
-            before the last convolution, which otherwise sees each place separately.
+            before the last convolution, which otherwise has weights of its own for each place.
 
     Source: docs/method.md, sections 2.1 and 2.2.
     """

@@ -50,7 +50,7 @@ class Generator(nn.Module):
         code_b: width of code B.
         dense_widths: hidden widths of the dense layers.
         modulate_dense: whether code A scales and shifts the channels of the dense layers and of the first map, too,
-            where code B may still be of any strength: these are not normalised.
+            in the same way but without normalisation.
         widths: channels of the first map, then of each block.
         head_widths: channels of 5x5 convolutions at full size.
         rgb_kernel: kernel size of the last convolution.

@@ -12,9 +12,9 @@ class CrossModel(nn.Module):
     """E_A, E_B and G, built from a configuration.
 
     Attributes:
-        encoder_a: reads code A, what the image shows.
-        encoder_b: reads code B, everything else.
-        generator: turns code B into an image, modulated by code A.
+        encoder_a: code A of an image, its class.
+        encoder_b: code B of an image, everything else.
+        generator: an image from code B, modulated by code A.
     """
 
     def __init__(self, config: ModelConfig) -> None:

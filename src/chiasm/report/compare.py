@@ -22,7 +22,7 @@ INTERVAL = f"{COVERAGE:.0%} interval of the mean over seeds (Student's t)"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds; without an interval where there is only one."""
+    """A mean over seeds; without an interval where there is only one seed."""
 
     mean: float
     low: float | None
@@ -31,7 +31,7 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Estimate | None:
-        """The mean of values and how far it could be off; None for no values."""
+        """The mean of values and its interval; None for no values."""
         if not values:
             return None
         mean, n = float(np.mean(values)), len(values)
@@ -49,7 +49,7 @@ class Setting:
     """Runs that differ in nothing but their seed.
 
     Attributes:
-        label: what sets them apart, such as "gamma = 0.4".
+        label: the values in which they differ, such as "gamma = 0.4".
         point: the values of the keys that differ between settings.
         runs: by seed.
         values: the criterion of each run that is complete.
@@ -76,7 +76,7 @@ class Comparison:
     Attributes:
         keys: in which they differ.
         settings: all of them.
-        truth: whether they are judged by the swap error.
+        truth: whether the criterion is the swap error.
         winner: the setting of the lowest score; None where nothing is complete.
         verdict: why it wins, and whether the next one might as well.
     """

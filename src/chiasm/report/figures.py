@@ -12,19 +12,20 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image
 
 from chiasm.evaluation.criterion import RECONSTRUCTION, SWAP
-from chiasm.plots import GAP_PX, ORIGINAL_COLOURS, strip
+from chiasm.plots import ORIGINAL_COLOURS, strip
 from chiasm.report.compare import Comparison, Setting
 from chiasm.report.pairs import Strip
 
 MARGIN_PX = 4
+STRIP_SIDE_PX = 64
 STYLE: Any = {"font.size": 9, "pdf.fonttype": 42, "axes.spines.top": False, "axes.spines.right": False}
 
 
 def colours(num: int) -> list[str]:
-    """The report's colours in the order of the settings; a colour map where these are more."""
+    """The original's colours in the order of the settings; a colour map where these are more."""
     if num <= len(ORIGINAL_COLOURS):
         return [to_hex(colour) for colour in ORIGINAL_COLOURS[:num]]
     return [to_hex(colormaps["turbo"](0.05 + 0.9 * i / (num - 1))) for i in range(num)]
@@ -43,7 +44,7 @@ def curves(comparison: Comparison, stem: Path) -> list[Path]:
         axes = figure.subplots(1, len(panels))
         for axis, (column, title) in zip(axes, panels.items(), strict=True):
             for setting, colour in zip(comparison.settings, colours(len(comparison.settings)), strict=True):
-                _draw_curves(axis, setting, column, colour)
+                _plot_curves(axis, setting, column, colour)
             axis.set(xlabel="step", title=title)
             axis.grid(alpha=0.25)
             values = [y for line in axis.lines for y in line.get_ydata()]
@@ -77,19 +78,9 @@ def scores(comparison: Comparison, stem: Path) -> list[Path]:
 
 
 def strip_image(pairs: Strip, framed: int | None) -> Image.Image:
-    """The pairs of one run in the report's 3x2 layout, one of them framed in red.
-
-    Source: docs/method.md, section 4.1.
-    """
-    side = pairs.x.shape[-1]
-    zoom = max(1, round(64 / side))
-    sheet = ImageOps.expand(strip(pairs.x, pairs.x_mix, pairs.x_rec, zoom), MARGIN_PX * zoom, "white")
-    if framed is not None:
-        width, height = 2 * side + GAP_PX, 3 * side + 2 * GAP_PX
-        left = MARGIN_PX + framed * (width + 4 * GAP_PX)
-        corners = (left - 3, MARGIN_PX - 3, left + width + 3, MARGIN_PX + height + 3)
-        ImageDraw.Draw(sheet).rectangle([zoom * c for c in corners], outline="red", width=2 * zoom)
-    return sheet
+    """The pairs of one run in the original's 3x2 layout, images about STRIP_SIDE_PX wide, one pair framed in red."""
+    zoom = max(1, round(STRIP_SIDE_PX / pairs.x.shape[-1]))
+    return strip(pairs.x, pairs.x_mix, pairs.x_rec, zoom, margin_px=MARGIN_PX, framed=framed)
 
 
 def strips(images: Sequence[tuple[str, Image.Image]], stem: Path) -> list[Path]:
@@ -112,7 +103,7 @@ def png(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _draw_curves(axis: Axes, setting: Setting, column: str, colour: str) -> None:
+def _plot_curves(axis: Axes, setting: Setting, column: str, colour: str) -> None:
     labelled = False
     for run in setting.runs:
         points = [(row["step"], row[column]) for row in run.rows if column in row]

@@ -18,7 +18,8 @@ from PIL import Image
 
 from chiasm.config import to_dict
 from chiasm.evaluation.criterion import COPIES, RECONSTRUCTION, SWAP, criterion, score
-from chiasm.evaluation.table import number, percent, table
+from chiasm.evaluation.format import number, percent
+from chiasm.evaluation.table import table
 from chiasm.report import figures, pairs
 from chiasm.report.compare import INTERVAL, Comparison, Setting, compare
 from chiasm.report.read import Material, Run, read_material
@@ -31,7 +32,7 @@ MAX_STRIPS_SHOWN = 12
 def make_report(paths: Sequence[Path], output: Path = Path("report.html")) -> list[Path]:
     """Write one page about runs and sweeps that needs neither network nor scripts.
 
-    What a run lacks (it failed, was stopped, or is still training) is said on the page.
+    What a run lacks (it failed, was stopped, or is not finished) is said on the page.
 
     Args:
         paths: folders of runs or sweeps.
@@ -158,7 +159,7 @@ def _strips(comparison: Comparison) -> tuple[list[dict[str, Any]], dict[str, Any
         return shown, None
     path, place, truth = found
     strip, run = generated[path], next(run for run in runs if str(run.folder.path) == path)
-    measured = f"home L1 {strip.home[place]:.4f}, " + (
+    measured = f"cycle L1 {strip.cycle[place]:.4f}, " + (
         f"swap L1 {strip.swap[place]:.4f}" if truth else f"{strip.copied[place]:.0%} of its mixes are copies"
     )
     why = pairs.WITH_TRUTH if truth else pairs.WITHOUT_TRUTH

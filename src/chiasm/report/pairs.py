@@ -1,4 +1,4 @@
-"""Held-out pairs mixed and brought home by every run's saved model, and the best pair of all."""
+"""Held-out pairs mixed and mixed again by every run's saved model, and the best pair of all."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Strip:
         x: [2 n, 3, side, side] the first images of all pairs, then the second ones.
         x_mix: x_a1b2 of all pairs, then x_a2b1.
         x_rec: the originals after crossing twice.
-        home: [n] L1 of x_rec, mean of the two images.
+        cycle: [n] L1 of x_rec to x, mean of the two images.
         swap: [n] L1 of the mixes to the true ones, NaN where these are not known.
         copied: [n] share of the two mixes that are copies of x1 or x2.
     """
@@ -46,7 +46,7 @@ class Strip:
     x: ByteImages
     x_mix: ByteImages
     x_rec: ByteImages
-    home: NDArray[np.float64]
+    cycle: NDArray[np.float64]
     swap: NDArray[np.float64]
     copied: NDArray[np.float64]
 
@@ -57,7 +57,7 @@ class Strip:
 
     def scores(self, truth: bool) -> NDArray[np.float64]:
         """How bad each pair is, see WITH_TRUTH and WITHOUT_TRUTH."""
-        return self.home + (self.swap if truth else COPY_PENALTY * self.copied)
+        return self.cycle + (self.swap if truth else COPY_PENALTY * self.copied)
 
 
 def generate_strips(runs: Sequence[Run]) -> tuple[dict[str, Strip], dict[str, str]]:
@@ -84,7 +84,7 @@ def generate_strips(runs: Sequence[Run]) -> tuple[dict[str, Strip], dict[str, st
 
 @torch.inference_mode()
 def generate_strip(model: CrossModel, images: ImageSet, split: Split) -> Strip:
-    """Mix some held-out pairs with a model, bring them home, and measure each pair."""
+    """Mix some held-out pairs with a model, mix the mixes again, and measure each pair."""
     first, second = choose_pairs(images, split)
     index = np.concatenate([first, second])
     x = to_unit(torch.from_numpy(images.gather(index)))
@@ -94,8 +94,8 @@ def generate_strip(model: CrossModel, images: ImageSet, split: Split) -> Strip:
     truth = np.concatenate([images.true_mix(first, second), images.true_mix(second, first)])
     errors = l1(x_mix, to_unit(torch.from_numpy(images.gather(np.maximum(truth, 0))))).double().numpy()
     rec_1, rec_2 = generate(model, Codes(codes.a, codes.b)).chunk(2)
-    apart = l1(rec_1, rec_2).repeat(2)
-    copied = torch.maximum(*(copies(l1(x_mix, other.repeat(2, 1, 1, 1)), apart) for other in (rec_1, rec_2)))
+    distance = l1(rec_1, rec_2).repeat(2)
+    copied = torch.maximum(*(copies(l1(x_mix, other.repeat(2, 1, 1, 1)), distance) for other in (rec_1, rec_2)))
     return Strip(
         images.gather(index),
         to_bytes(x_mix),
@@ -113,13 +113,15 @@ def choose_pairs(images: ImageSet, split: Split) -> tuple[NDArray[np.int64], NDA
     classes = images.classes
     differ = (classes[first] != classes[second]) | (classes[first] == UNLABELLED)
     known = (images.true_mix(first, second) >= 0) & (images.true_mix(second, first) >= 0)
-    moved = images.contents[first] != images.contents[second] if images.content_names else np.ones((len(first), 1))
-    order = np.argsort(-(4 * differ + 2 * known + moved.any(axis=1)), kind="stable")[:NUM_PAIRS]
+    differ_in_b = (
+        images.contents[first] != images.contents[second] if images.content_names else np.ones((len(first), 1))
+    )
+    order = np.argsort(-(4 * differ + 2 * known + differ_in_b.any(axis=1)), kind="stable")[:NUM_PAIRS]
     return first[order], second[order]
 
 
 def find_best(strips: dict[str, Strip]) -> tuple[str, int, bool] | None:
-    """The best pair of all: the path of its run, its place in the strip, and whether the truth told."""
+    """The best pair of all: the path of its run, its place in the strip, and whether the truth was used."""
     if not strips:
         return None
     truth = all(strip.has_truth for strip in strips.values())

@@ -11,7 +11,7 @@ from PIL import Image
 
 from chiasm.cross import disassemble, mix, reassemble
 from chiasm.data import UNLABELLED, Batches, ImageSet, Split
-from chiasm.evaluation.metrics.shortcuts import measure_shortcuts
+from chiasm.evaluation.metrics.shortcuts import shortcut_values
 from chiasm.evaluation.swap import swap_errors
 from chiasm.evaluation.triplets import sample_triplets
 from chiasm.inference import encode, generate, to_bytes, to_unit
@@ -50,13 +50,13 @@ class Validation:
         values = {f"val/{name}": float(value) for name, value in terms.items()}
         values["val/loss"] = sum(values.values())
         errors = swap_errors(objective.model, self.images, self.triplets)
-        shortcuts = measure_shortcuts(objective.model, *self.shortcut_pairs)
+        shortcuts = shortcut_values(objective.model, *self.shortcut_pairs)
         values |= {f"swap/{name}": value for name, value in errors.items()}
         return values | {f"shortcut/{name}": value for name, value in shortcuts.items()}
 
     @torch.inference_mode()
     def strip(self, objective: Objective, device: torch.device) -> Image.Image:
-        """Pairs in the original's 3x2 layout: originals, mixed, mixed twice."""
+        """Held-out pairs mixed and mixed again, see plots.strip."""
         half = len(self.batch.index) // 2
         pairs = min(NUM_STRIP_PAIRS, half)
         index = np.concatenate([self.batch.index[:pairs], self.batch.index[half : half + pairs]])

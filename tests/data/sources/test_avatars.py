@@ -55,17 +55,17 @@ def test_mirror_flips_the_face_and_tilt_turns_the_image_clockwise():
     # Pillow turns counter-clockwise, hence the minus.
     for face, mirror in ((upright, False), (mirrored, True)):
         turned = face.rotate(-20, Image.Resampling.BICUBIC, fillcolor="white")
-        drawn = render_avatar(0, "awe", 20, mirror, 96)
+        rendered = render_avatar(0, "awe", 20, mirror, 96)
         against = render_avatar(0, "awe", -20, mirror, 96)
         inside = np.s_[24:72, 24:72]
         right, wrong = (
             np.abs(np.asarray(turned, int)[inside] - np.asarray(other, int)[inside]).mean()
-            for other in (drawn, against)
+            for other in (rendered, against)
         )
         assert right < wrong / 3
 
 
-def test_people_can_be_told_apart():
+def test_people_are_distinct():
     # Among the first 60 seeds, 12 and 34 differ in a few pixels of clothing.
     seeds = distinct_people(60)
     assert len(set(seeds)) == 60
@@ -83,12 +83,12 @@ def test_too_many_people(monkeypatch):
         distinct_people(5)
 
 
-def test_drawing_apart_equals_drawing_here():
+def test_rendering_in_a_subprocess_equals_rendering_here():
     grid = [(p, "cute", t, m) for p in range(2) for t in (0, 20) for m in (False, True)]
     np.testing.assert_array_equal(avatars._render_in_subprocess(grid, 16), render_all(grid, 16))
 
 
-def test_failure_apart_is_reported():
+def test_failure_in_a_subprocess_is_reported():
     with pytest.raises(RuntimeError, match="OptionsValidationError"):
         avatars._render_in_subprocess([(0, "no-such-face", 0, False)], 16)
 

@@ -11,7 +11,7 @@ from chiasm.data import UNLABELLED, DataError, open_data
 from chiasm.data.files import find_images
 from chiasm.data.sources.folder import Folder
 
-CMU_FACES = Path(__file__).parents[3] / "shared" / "data" / "cmu-faces"
+CMU_FACES = Path(__file__).parents[3] / "data" / "cmu-faces"
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_name_that_is_no_text_survives(make_tree):
     assert tuple(images.names) == ("a/\udcff.png", "b/2.png")
 
 
-@pytest.mark.skipif(not CMU_FACES.is_dir(), reason="needs ../shared/data/cmu-faces")
+@pytest.mark.skipif(not CMU_FACES.is_dir(), reason="needs data/cmu-faces, see studies/README.md")
 def test_real_photographs():
     images = open_data(DataConfig(source=str(CMU_FACES)), 16, progress_bar=False)
     assert len(images) == 503

@@ -24,26 +24,26 @@ def unbiased_mmd(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def test_kid_is_the_mean_of_the_estimate_written_out() -> None:
-    real, drawn = features(60, 0, 0), features(50, 1, 1)
-    found = realism.kernel_distance(real, drawn)
-    assert found["mean"] == pytest.approx(unbiased_mmd(real.double().numpy(), drawn.double().numpy()), rel=0.15)
+    real, generated = features(60, 0, 0), features(50, 1, 1)
+    found = realism.kernel_distance(real, generated)
+    assert found["mean"] == pytest.approx(unbiased_mmd(real.double().numpy(), generated.double().numpy()), rel=0.15)
     assert found["n"] == 50
 
 
 def test_kid_is_about_zero_for_one_distribution_and_grows_with_the_distance() -> None:
     real = features(200, 0, 0)
-    near, far = (realism.kernel_distance(real, features(200, shift, 1)) for shift in (0, 1))
-    assert abs(near["mean"]) < 3 * near["std"]
-    assert far["mean"] > 10 * near["std"]
-    assert realism.kernel_distance(real, features(200, 1, 1)) == far
+    same, other = (realism.kernel_distance(real, features(200, shift, 1)) for shift in (0, 1))
+    assert abs(same["mean"]) < 3 * same["std"]
+    assert other["mean"] > 10 * same["std"]
+    assert realism.kernel_distance(real, features(200, 1, 1)) == other
 
 
 def test_metrics_with_weights_to_download_are_left_out_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(realism.importlib.util, "find_spec", lambda name: None)
     torch.manual_seed(0)
     images = torch.from_numpy(grid().images)
-    drawn = {"mixes": to_unit(images)}
-    found = realism.realism(Classifier((3, 2), 16).eval(), drawn, images, images, images)
+    generated = {"mixes": to_unit(images)}
+    found = realism.realism(Classifier((3, 2), 16).eval(), generated, images, images, images)
     assert set(found["kid"]) == {"mixes", "real"}
     assert found["kid"]["mixes"]["mean"] == pytest.approx(found["kid"]["real"]["mean"], abs=1e-4)
     assert found["detail"]["mixes"]["mean"] == pytest.approx(1, rel=1e-4)

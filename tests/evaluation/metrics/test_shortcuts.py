@@ -6,10 +6,17 @@ import torch
 from grids import copies_x1, copies_x2, fake, flat, grid, oracle, steganographer, unflat
 
 from chiasm.config import Config, to_dict
-from chiasm.evaluation.metrics.shortcuts import add_noise, alarms, compress, copies, measure_shortcuts, requantise
+from chiasm.evaluation.metrics.shortcuts import add_noise, alarms, compress, copies, requantise, shortcut_values
 from chiasm.inference import to_unit
 
-SOUND = {"diversity": 1.0, "copy_x1": 0.0, "copy_x2": 0.0, "hidden_noise": 0.1, "hidden_8bit": 0.0, "hidden_jpeg": 0.2}
+HEALTHY = {
+    "diversity": 1.0,
+    "copy_x1": 0.0,
+    "copy_x2": 0.0,
+    "hidden_noise": 0.1,
+    "hidden_8bit": 0.0,
+    "hidden_jpeg": 0.2,
+}
 
 
 def pairs() -> tuple[np.ndarray, np.ndarray]:
@@ -20,7 +27,7 @@ def pairs() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_model_that_returns_x1_copies_and_ignores_code_b() -> None:
-    values = measure_shortcuts(copies_x1(), *pairs())
+    values = shortcut_values(copies_x1(), *pairs())
     assert values["copy_x1"] == 1
     assert values["copy_x2"] == 0
     assert values["use_b"] == values["use_b_mean"] == 0
@@ -30,7 +37,7 @@ def test_a_model_that_returns_x1_copies_and_ignores_code_b() -> None:
 
 
 def test_a_model_that_returns_x2_copies_and_ignores_code_a() -> None:
-    values = measure_shortcuts(copies_x2(), *pairs())
+    values = shortcut_values(copies_x2(), *pairs())
     assert values["copy_x2"] == 1
     assert values["copy_x1"] == 0
     assert values["use_a"] == 0
@@ -38,12 +45,12 @@ def test_a_model_that_returns_x2_copies_and_ignores_code_a() -> None:
 
 
 def test_a_pale_copy_is_a_copy_too() -> None:
-    values = measure_shortcuts(fake(flat, flat, lambda a, b: unflat(a).mul(0.2).add(0.5)), *pairs())
+    values = shortcut_values(fake(flat, flat, lambda a, b: unflat(a).mul(0.2).add(0.5)), *pairs())
     assert values["copy_x1"] == 1
 
 
 def test_an_honest_model_raises_no_alarm() -> None:
-    values = measure_shortcuts(oracle(grid()), *pairs())
+    values = shortcut_values(oracle(grid()), *pairs())
     assert max(values["copy_x1"], values["copy_x2"]) < 0.15  # of two classes of nearly one colour
     assert values["diversity"] == pytest.approx(1)
     assert min(values["use_a"], values["use_b"]) > 0.2
@@ -51,14 +58,14 @@ def test_an_honest_model_raises_no_alarm() -> None:
 
 
 def test_hidden_signals_are_lost_when_the_mix_is_perturbed() -> None:
-    values = measure_shortcuts(steganographer(), *pairs())
+    values = shortcut_values(steganographer(), *pairs())
     assert values["cycle"] < 0.01
     assert min(values["hidden_noise"], values["hidden_8bit"]) > 3
     assert any("steganography" in sentence for sentence in alarms(values))
 
 
 def test_constant_images_are_a_collapse_and_no_copies() -> None:
-    values = measure_shortcuts(fake(flat, flat, lambda a, b: unflat(0 * a)), *pairs())
+    values = shortcut_values(fake(flat, flat, lambda a, b: unflat(0 * a)), *pairs())
     assert values["diversity"] == 0
     assert values["copy_x1"] == values["copy_x2"] == 0
     assert [sentence.split(":")[0] for sentence in alarms(values)] == ["collapse"]
@@ -70,14 +77,16 @@ def test_copies_are_counted_against_the_distance_of_the_images() -> None:
 
 
 def test_every_switch_that_an_alarm_names_exists() -> None:
-    bad = [SOUND | change for change in ({"diversity": 0.0}, {"copy_x1": 1.0}, {"copy_x2": 1.0}, {"hidden_noise": 9.0})]
+    bad = [
+        HEALTHY | change for change in ({"diversity": 0.0}, {"copy_x1": 1.0}, {"copy_x2": 1.0}, {"hidden_noise": 9.0})
+    ]
     sentences = [sentence for values in bad for sentence in alarms(values)]
     assert len(sentences) == 4
     settings = to_dict(Config())
     named = re.findall(r"--(\w+)\.(\w+)", " ".join(sentences))
     assert len(named) >= 4
     assert all(key in settings[section] for section, key in named)
-    assert alarms(SOUND) == []
+    assert alarms(HEALTHY) == []
 
 
 def test_perturbations_are_as_large_as_they_say() -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from chiasm.evaluation.bootstrap import interval
 from chiasm.evaluation.classifiers import Classifier, features
+from chiasm.evaluation.context import MetricResult, MixedSet
 from chiasm.evaluation.fitting import EVAL_BATCH
+from chiasm.evaluation.format import Row, number, percent
 from chiasm.inference import BATCH, to_bytes, to_unit
 
 PerImage = Float[Tensor, "n"]
@@ -22,6 +26,41 @@ NUM_SUBSETS = 50
 MIN_IMAGES = 20
 FID_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 LPIPS_WEIGHTS = "alexnet-owt-7be5be79.pth"
+
+
+def measure(mixed: MixedSet) -> MetricResult:
+    """Distances of mixes and reconstructions to held-out images, as sets.
+
+    Returns:
+        `kid`, `detail`, `fid` and `lpips` of realism().
+
+    Source: Binkowski et al. 2018 (KID), Heusel et al. 2017 (FID), Zhang et al. 2018 (LPIPS).
+    """
+    context, images = mixed.context, mixed.context.images
+    if context.classifier is None:
+        return "its features are those of a classifier, which needs classes or known contents"
+    rng = np.random.default_rng([context.seed, 23])
+    real, train = (rng.permutation(index)[: context.num] for index in (mixed.part.indices, context.train))
+    if min(len(real), len(train), len(mixed.triplets.truth)) < MIN_IMAGES:
+        return f"fewer than {MIN_IMAGES} images"
+    mixes, reconstructions = mixed.generated
+    generated = {"mixes": mixes, "reconstructions": reconstructions}
+    real_images, train_images = (torch.from_numpy(images.gather(index)) for index in (real, train))
+    truth = torch.from_numpy(images.gather(mixed.triplets.truth)) if mixed.has_truth else None
+    return realism(context.classifier, generated, real_images, train_images, truth, context.seed)
+
+
+def rows(values: Mapping[str, Any]) -> Iterator[Row]:
+    """The KID of each set of images, then what else was measured."""
+    yield "realism", "KID", "std"
+    for name, kid in values["kid"].items():
+        yield {"real": "training images (floor)"}.get(name, name), f"{kid['mean']:.4f}", f"{kid['std']:.4f}"
+    for name, detail in values.get("detail", {}).items():
+        yield f"high-frequency power of {name}, % of real images'", percent(detail)
+    for metric in ("fid", "lpips"):
+        if metric in values:
+            mixes = values[metric]["mixes"]
+            yield f"{metric.upper()} of mixes", number(mixes, 3) if isinstance(mixes, dict) else f"{mixes:.2f}"
 
 
 class _Given(nn.Module):
@@ -81,9 +120,9 @@ def realism(
         seed: of the subsets.
 
     Returns:
-        `kid` for each set of generated images and for `real` ones; `detail`, the high-frequency power of generated
-        images as a share of that of real held-out ones; `fid` and `lpips` of the mixes, or why these cannot be
-        measured.
+        `kid` for each set of generated images and for `real` ones, about 0 or more; `detail`, the high-frequency power
+        of generated images as a share of that of real held-out ones, 1 is right; `fid` and `lpips` of the mixes, >= 0,
+        or why these cannot be measured.
     """
     known, sets = directions(net, real), generated | {"real": train}
     kid = {name: kernel_distance(known, directions(net, x), seed) for name, x in sets.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from chiasm.cross import Codes
-from chiasm.evaluation.references import ByteImages
+from chiasm.data import UNLABELLED
+from chiasm.evaluation.bootstrap import groups_of, interval, ratio_interval
+from chiasm.evaluation.context import EvaluationContext, MetricResult, MixedSet
+from chiasm.evaluation.format import Row, number, percent
+from chiasm.evaluation.references import ByteImages, Indices
 from chiasm.evaluation.swap import l1
 from chiasm.inference import BATCH, encode, generate, to_bytes, to_unit
 from chiasm.networks import CrossModel
@@ -21,7 +26,10 @@ from chiasm.networks import CrossModel
 Generated = Float[Tensor, "n 3 h w"]
 Distances = Float[Tensor, " n"]
 TensorRatio = tuple[Distances, Distances]
+Ratio = tuple[NDArray, NDArray]
+"""Two arrays over the same pairs; what is measured is the ratio of their means."""
 
+MAX_PAIRS = 256
 COPY_RATIO = 0.25
 NOISE_SIGMA = 0.02 * 2
 JPEG_QUALITY = 75
@@ -31,9 +39,66 @@ COPY_ALARM = 0.5
 DIVERSITY_ALARM = 0.1
 HIDDEN_ALARM = 0.5
 
+SHOWN = {
+    "copy_x1": ("mixes that copy x1", "0 %"),
+    "copy_x2": ("mixes that copy x2", "0 %"),
+    "use_a": ("use of code A", "well above 0 %"),
+    "use_b": ("use of code B", "well above 0 %"),
+    "use_a_mean": ("use of code A, against the mean", "well above 0 %"),
+    "use_b_mean": ("use of code B, against the mean", "well above 0 %"),
+    "diversity": ("diversity of the generated images", "towards 100 %"),
+    "cycle": ("L1 after crossing twice", ""),
+    "hidden_noise": ("rise with noise on the mixes", "small"),
+    "hidden_8bit": ("rise with 8-bit mixes", "small"),
+    "hidden_jpeg": ("rise with JPEG mixes", "small"),
+}
+"""For each shortcut its name and what a sound model would show."""
 
-Ratio = tuple[NDArray, NDArray]
-"""Two arrays over the same pairs; the measure is the ratio of their means."""
+
+def measure(mixed: MixedSet) -> MetricResult:
+    """Copy-through, use of the codes and hidden signals over pairs that differ in class, and the alarms these raise.
+
+    Returns:
+        What shortcut_ratios names: copies in [0, 1], `cycle` on [-1, 1] and the others as ratios; where the truth is
+        known the copies among the true mixes, `copy_x1_true` and `copy_x2_true`; and `alarms`, see alarms().
+
+    Source: docs/method.md, sections 6 and 7.
+    """
+    context, (x1, x2, _) = mixed.context, mixed.triplets
+    classes = context.images.classes
+    differ = np.flatnonzero((classes[x1] != classes[x2]) | ((classes[x1] == UNLABELLED) & (x1 != x2)))[:MAX_PAIRS]
+    if len(differ) == 0:
+        return "no two mixed images differ in class"
+    ratios = shortcut_ratios(context.model, context.images.gather(x1[differ]), context.images.gather(x2[differ]))
+    results: dict[str, Any] = {
+        name: ratio_interval(*pair, mixed.groups[differ], seed=context.seed) for name, pair in ratios.items()
+    }
+    if mixed.has_truth:
+        results |= _true_copies(context, *(index[differ] for index in mixed.triplets))
+    return results | {"alarms": alarms({name: ratio(*pair) for name, pair in ratios.items()})}
+
+
+def _true_copies(context: EvaluationContext, x1: Indices, x2: Indices, truth: Indices) -> dict[str, dict[str, float]]:
+    """The share of copies among the true mixes: what an honest model would score.
+
+    Where x1 has x2's content but for a detail, the true mix is nearly x1.
+    """
+    first, second, true = (to_unit(torch.from_numpy(context.images.gather(index))) for index in (x1, x2, truth))
+    groups, apart = groups_of(context.images.classes, truth), l1(first, second)
+    return {
+        f"copy_{name}_true": interval(copies(l1(true, x), apart).numpy(), groups, seed=context.seed)
+        for name, x in (("x1", first), ("x2", second))
+    }
+
+
+def rows(values: Mapping[str, Any]) -> Iterator[Row]:
+    """A row for each shortcut."""
+    yield "shortcuts", "", "expected"
+    for key, (name, expected) in SHOWN.items():
+        if key in values:
+            shown = number(values[key], 4) if key == "cycle" else percent(values[key]) + " %"
+            true = values.get(f"{key}_true")
+            yield name, shown, f"{100 * true['mean']:.1f} % (of true mixes)" if true else expected
 
 
 def copies(mix_to_x: Distances, x1_to_x2: Distances) -> Distances:
@@ -41,7 +106,7 @@ def copies(mix_to_x: Distances, x1_to_x2: Distances) -> Distances:
     return (mix_to_x < COPY_RATIO * x1_to_x2).float()
 
 
-def measure_shortcuts(model: CrossModel, images_1: ByteImages, images_2: ByteImages) -> dict[str, float]:
+def shortcut_values(model: CrossModel, images_1: ByteImages, images_2: ByteImages) -> dict[str, float]:
     """The shortcuts of shortcut_ratios as plain numbers, for alarms while training; 64 pairs are enough."""
     return {name: ratio(*pair) for name, pair in shortcut_ratios(model, images_1, images_2).items()}
 
@@ -144,7 +209,7 @@ def alarms(values: Mapping[str, float]) -> list[str]:
     """What is wrong with a model, in plain sentences that name the switches that help.
 
     Args:
-        values: what measure_shortcuts returned.
+        values: what shortcut_values returned.
 
     Returns:
         One sentence for each alarm; none for a model that mixes.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from chiasm.data import ImageSet
 from chiasm.evaluation.bootstrap import Groups, interval, ratio_interval
+from chiasm.evaluation.context import MetricResult, MixedSet
+from chiasm.evaluation.format import Row, number
 from chiasm.evaluation.references import Indices, retrieve
 from chiasm.evaluation.swap import l1
 from chiasm.evaluation.triplets import Triplets
@@ -22,8 +25,48 @@ RANGE = 2.0
 MAX_PSNR_DB = 100.0
 SSIM_WINDOW_PX = 11
 
+METHODS = {
+    "swap": "swap (the mixes)",
+    "reconstruction": "reconstruction",
+    "copy_x1": "copy x1",
+    "copy_x2": "copy x2",
+    "mean": "mean image",
+    "retrieval": "retrieval",
+}
+DIGITS = {"l1": 4, "psnr": 1, "ssim": 3}
+
 Generated = Float[Tensor, "n 3 h w"]
 Errors = dict[str, dict[str, NDArray]]
+
+
+def measure(mixed: MixedSet) -> MetricResult:
+    """How far mixes are from the true recombinations, beside the references.
+
+    Returns:
+        For each method of recombination_errors `l1` on [-1, 1], `psnr` in dB and `ssim` in [-1, 1]; under `ratio` the
+        L1 of the mixes over that of each reference, > 0: below 1 beats it. Without truth, of x1's `reconstruction`.
+
+    Source: docs/method.md, section 7.
+    """
+    context, triplets = mixed.context, mixed.triplets
+    mixes, reconstructions = mixed.generated
+    if mixed.has_truth:
+        errors = recombination_errors(context.images, triplets, mixes, reconstructions, mixed.part.pool, context.mean)
+        missing = {} if "retrieval" in errors else {"retrieval": "some class has no other image to choose from"}
+        return summarise(errors, mixed.groups, context.seed) | missing
+    x1 = to_unit(torch.from_numpy(context.images.gather(mixed.target)))
+    results = summarise({"reconstruction": image_errors(reconstructions, x1)}, mixed.groups, context.seed)
+    reason = "what an image shows beside its class is not known, or not completely"
+    return results | {"swap": reason if context.images.has_classes else "the images have no classes"}
+
+
+def rows(values: Mapping[str, Any]) -> Iterator[Row]:
+    """A row for each method."""
+    yield "swap error", "L1", "PSNR dB", "SSIM", "swap / this"
+    for key, name in METHODS.items():
+        if key in values:
+            cells = [number(values[key].get(error), digits) for error, digits in DIGITS.items()]
+            yield name, *cells, number(values.get("ratio", {}).get(key), 2)
 
 
 def image_errors(generated: Generated, truth: Generated) -> dict[str, NDArray]:
@@ -36,6 +79,8 @@ def image_errors(generated: Generated, truth: Generated) -> dict[str, NDArray]:
     Returns:
         `l1` on [-1, 1]; `psnr` in dB, at most MAX_PSNR_DB; and `ssim`, unless images are smaller than its window.
     """
+    from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
     psnr = peak_signal_noise_ratio(generated, truth, data_range=RANGE, reduction="none", dim=(1, 2, 3))
     errors = {"l1": l1(generated, truth), "psnr": psnr.clamp(max=MAX_PSNR_DB)}
     if min(truth.shape[-2:]) >= SSIM_WINDOW_PX:
@@ -94,8 +139,8 @@ def summarise(errors: Errors, groups: Groups, seed: int = 0) -> dict[str, dict]:
         For each method `l1`, `psnr`, `ssim`; under `ratio` for each reference the swap's L1 over its L1.
     """
     results: dict[str, dict] = {
-        name: {measure: interval(error, groups, seed=seed) for measure, error in measures.items()}
-        for name, measures in errors.items()
+        name: {kind: interval(error, groups, seed=seed) for kind, error in kinds.items()}
+        for name, kinds in errors.items()
     }
     if "swap" in errors:
         swap = errors["swap"]["l1"]

@@ -1,0 +1,70 @@
+"""Leakage: what probes read from a code that should not be in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chiasm.data import UNLABELLED
+from chiasm.evaluation.bootstrap import groups_of
+from chiasm.evaluation.classifiers import CLASS, factor_labels
+from chiasm.evaluation.context import CLASSES, MAX_REAL, MetricResult, MixedSet
+from chiasm.evaluation.format import Row, percent
+from chiasm.evaluation.probes import fit_factor, read_factor
+from chiasm.evaluation.references import Indices
+
+INPUTS = {"a": "code A", "b": "code B", "b_used": "code B + noise", "pixels": "pixels"}
+
+
+def measure(mixed: MixedSet) -> MetricResult:
+    """How often probes read each factor from each code of held-out images.
+
+    Probes learn from training images; those of classes that these do not show, from half of the held-out images.
+
+    Returns:
+        For each factor `chance`, `majority` and `num_fit` (see read_factor), and for code `a`, code `b`, code B with
+        the noise of training (`b_used`) and small images (`pixels`) the accuracies `linear` and `mlp`, in [0, 1].
+
+    Source: Alain & Bengio 2016, Understanding intermediate layers using linear classifier probes.
+    """
+    context, part = mixed.context, mixed.part
+    factors, labels = factor_labels(context.images)
+    if (labels == UNLABELLED).all():
+        return "the images have neither classes nor known contents"
+    index = np.random.default_rng([context.seed, 31]).permutation(part.indices)[:MAX_REAL]
+    inputs, groups = context.inputs(index), groups_of(context.images.classes, index)
+    results: dict[str, Any] = {}
+    for k, factor in enumerate(factors):
+        wanted, test = labels[index, k], np.arange(len(index))
+        if factor == CLASS and part.name == CLASSES:
+            by_class = np.argsort(wanted, kind="stable")
+            fit, test = by_class[::2], by_class[1::2]
+            fitted = fit_factor(_take(inputs, fit), context.noises, wanted[fit], context.seed)
+        else:
+            fitted = context.probes(k)
+        results[factor] = (
+            fitted
+            if isinstance(fitted, str)
+            else read_factor(fitted, _take(inputs, test), wanted[test], groups[test], context.seed)
+        )
+        if not context.noises and isinstance(results[factor], dict):
+            results[factor]["b_used"] = results[factor]["b"]
+    return results
+
+
+def rows(values: Mapping[str, Any]) -> Iterator[Row]:
+    """A row for each input of each factor."""
+    yield "leakage", "read from", "linear %", "MLP %", "chance %", "majority %"
+    for factor, probes in values.items():
+        for i, (key, name) in enumerate((k, n) for k, n in INPUTS.items() if k in probes):
+            kinds = [percent(probes[key][kind]) for kind in ("linear", "mlp")]
+            bounds = [f"{100 * probes[k]:.1f}" for k in ("chance", "majority")] if i == 0 else ["", ""]
+            yield factor if i == 0 else "", name, *kinds, *bounds
+
+
+def _take(inputs: dict[str, Tensor], index: Indices) -> dict[str, Tensor]:
+    return {name: x[torch.from_numpy(index)] for name, x in inputs.items()}

@@ -1,0 +1,116 @@
+"""Swap accuracy: do classifiers that know real images only see x1's class and x2's content in a mix?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from chiasm.data import UNLABELLED
+from chiasm.evaluation.bootstrap import Groups, groups_of, interval
+from chiasm.evaluation.classifiers import CLASS, ByteImages, Classifier, ClassMeans, Labels, factor_labels, prepare
+from chiasm.evaluation.context import CLASSES, MAX_REAL, MetricResult, MixedSet
+from chiasm.evaluation.fitting import predict
+from chiasm.evaluation.format import Row, percent
+
+SHOWN = {"mix": "mixes", "ceiling": "real images", "copy_x1": "copy x1", "copy_x2": "copy x2"}
+
+
+def measure(mixed: MixedSet) -> MetricResult:
+    """How often classifiers of real images see x1's class and x2's contents in the mixes.
+
+    Returns:
+        For each factor the accuracies `mix`, `ceiling`, `copy_x1` and `copy_x2` of swap_accuracy, in [0, 1].
+
+    Source: docs/method.md, section 7.
+    """
+    context, part, (x1, x2, _) = mixed.context, mixed.part, mixed.triplets
+    if context.classifier is None:
+        return "no factor has two values in the training images, so that no classifier can be trained"
+    images = context.images
+    factors, labels = factor_labels(images)
+    wanted = np.column_stack([labels[x1, :1], labels[x2, 1:]])
+    means, notes = None, {}
+    if part.name == CLASSES:
+        if len(np.unique(images.classes[part.indices])) > 1:
+            means = ClassMeans(context.classifier, images.gather(part.indices), images.classes[part.indices])
+        else:
+            wanted[:, 0] = UNLABELLED
+            notes = {CLASS: "fewer than two held-out classes to tell apart"}
+    real = np.random.default_rng([context.seed, 19]).permutation(part.indices)[:MAX_REAL]
+    return notes | swap_accuracy(
+        context.classifier,
+        mixed.generated[0],
+        images.gather(x1),
+        images.gather(x2),
+        (images.gather(real), labels[real], groups_of(images.classes, real)),
+        wanted,
+        factors,
+        mixed.groups,
+        means,
+        context.seed,
+    )
+
+
+def rows(values: Mapping[str, Any]) -> Iterator[Row]:
+    """A row for each factor."""
+    yield "swap accuracy %", *SHOWN.values()
+    for factor, rates in values.items():
+        yield f"{factor} of {'x1' if factor == CLASS else 'x2'}", *(percent(rates[key]) for key in SHOWN)
+
+
+def swap_accuracy(
+    net: Classifier,
+    mixes: Float[Tensor, "n 3 h w"],
+    x1: ByteImages,
+    x2: ByteImages,
+    real: tuple[ByteImages, Labels, Groups],
+    wanted: Labels,
+    factors: tuple[str, ...],
+    groups: Groups,
+    means: ClassMeans | None = None,
+    seed: int = 0,
+) -> dict[str, dict]:
+    """Share of mixes with x1's class and each of x2's content values, beside a ceiling and both copies.
+
+    Args:
+        net: trained on real training images only.
+        mixes: x_a1b2, in [-1, 1].
+        x1: the images that gave A.
+        x2: the images that gave B.
+        real: held-out images, their factors [m, factors] and groups: the accuracy on these is the ceiling.
+        wanted: [n, factors] what the mixes should show.
+        factors: names, in the order of the classifier's heads.
+        groups: [n] what the bootstrap resamples each mix with.
+        means: reads the class instead of the classifier's head, for classes that it was not trained on.
+        seed: of the bootstrap.
+
+    Returns:
+        For each factor `mix`, `ceiling`, `copy_x1`, `copy_x2`; a factor without labels is left out.
+    """
+    shown = {"mix": mixes, "copy_x1": torch.from_numpy(x1), "copy_x2": torch.from_numpy(x2)}
+    read = {name: _read(net, means, images) for name, images in shown.items()}
+    real_images, real_labels, real_groups = real
+    read_real = _read(net, means, torch.from_numpy(real_images))
+    results: dict[str, dict] = {}
+    for k, factor in enumerate(factors):
+        known, known_real = wanted[:, k] != UNLABELLED, real_labels[:, k] != UNLABELLED
+        if not (known.any() and known_real.any()):
+            continue
+        right_real = (read_real[:, k] == real_labels[:, k])[known_real]
+        results[factor] = {
+            name: interval((values[:, k] == wanted[:, k])[known], groups[known], seed=seed)
+            for name, values in read.items()
+        } | {"ceiling": interval(right_real, real_groups[known_real], seed=seed)}
+    return results
+
+
+def _read(net: Classifier, means: ClassMeans | None, images: Tensor) -> Labels:
+    read = predict(net, images, prepare)
+    if means is not None:
+        read[:, 0] = means.predict(images)
+    return read
