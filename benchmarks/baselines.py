@@ -26,8 +26,8 @@ from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator
 from chiasm.networks.encoder import Encoder
 from chiasm.objective import Batch, DiscriminatorObjective, LossTerms, Objective, build_objective, frozen
+from chiasm.overrides import changed
 from chiasm.presets import from_preset
-from chiasm.sweep.space import changed
 from chiasm.training import fit
 from chiasm.training.budget import step_size
 
@@ -43,7 +43,9 @@ class Baseline(Objective):
     needed: tuple[Need, ...] = ("classes",)
 
     def __init__(self, config: Config, images: ImageSet, discriminator: Discriminator | None = None) -> None:
-        super().__init__(CrossModel(config.model), config.loss, config.gan, discriminator=discriminator)
+        super().__init__(
+            CrossModel(config.model, config.data.fit), config.loss, config.gan, discriminator=discriminator
+        )
 
     def needs(self, data: Need) -> bool:
         """Whether the method needs these data."""

@@ -32,11 +32,11 @@ from chiasm.evaluation import evaluate_run
 from chiasm.evaluation.context import SAMPLES, find_held_out
 from chiasm.evaluation.triplets import sample_triplets
 from chiasm.inference import encode, generate, to_unit
+from chiasm.overrides import changed
 from chiasm.presets import from_preset
 from chiasm.report.compare import Comparison, compare
 from chiasm.report.read import Run, read_material
 from chiasm.sweep import Space
-from chiasm.sweep.space import changed
 from chiasm.sweep.sweep import sweep
 
 HERE = Path(__file__).parent

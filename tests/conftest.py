@@ -23,7 +23,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Every test run has a cache of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHIASM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        torch.set_num_threads(2)
+        torch.set_num_threads(1)  # on images this small threads would only wait for one another
         yield
 
 

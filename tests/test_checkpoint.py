@@ -6,6 +6,7 @@ import torch
 
 from chiasm.checkpoint import (
     CheckpointError,
+    describe_model,
     flatten_optimizer,
     load_model,
     load_state,
@@ -45,6 +46,20 @@ def test_weights_of_another_configuration_are_refused(model: CrossModel, tmp_pat
     (tmp_path / "config.json").write_text(json.dumps(config | {"code_c": 6}))
     with pytest.raises(CheckpointError, match="code_c"):
         load_model(tmp_path)
+
+
+def test_a_model_remembers_how_its_images_became_square(model: CrossModel, tmp_path: Path) -> None:
+    save_model(CrossModel(model.config, "pad"), tmp_path)
+    loaded = load_model(tmp_path)
+    assert loaded.fit == "pad"
+    assert "fit = pad" in describe_model(loaded)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"fit": "stretch"}))
+    with pytest.raises(CheckpointError, match="'stretch'; give one of 'crop', 'pad'"):
+        load_model(tmp_path)
+    del config["fit"]  # as older models were saved
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert load_model(tmp_path).fit == "crop"
 
 
 def test_optimiser_state_survives(model: CrossModel, tmp_path: Path) -> None:

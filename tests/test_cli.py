@@ -1,12 +1,14 @@
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from chiasm.cli import main
+import chiasm.cli
+from chiasm.cli import COMMANDS, main
 
 TINY = ["--preset", "tiny", "--steps", "2"]
 
@@ -74,7 +76,31 @@ def test_unknown_keys_and_wrong_types_are_named(arguments: list[str], capsys) ->
     assert arguments[1].removeprefix("--") in capsys.readouterr().err
 
 
-def test_mix_writes_one_image_or_a_whole_matrix(trained: Path, tmp_path: Path) -> None:
+def test_a_training_that_diverges_is_a_mistake_too(tmp_path: Path, capsys) -> None:
+    assert main(["fit", *TINY, "--steps", "30", "--train.lr", "1e38", "--runs", str(tmp_path)]) == 2
+    assert "chiasm: step" in capsys.readouterr().err
+
+
+def test_an_error_of_anybody_else_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(options: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("chiasm.cli.info.run", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        main(["info", str(tmp_path)])
+
+
+def test_every_file_is_a_command_and_tells_what_it_is_for(capsys) -> None:
+    folder = Path(chiasm.cli.__file__).parent
+    assert {path.stem for path in folder.glob("*.py") if path.stem[0] != "_"} == set(COMMANDS)
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    printed = capsys.readouterr().out
+    for name in COMMANDS:
+        assert f"    {name:<20}{import_module(f'chiasm.cli.{name}').HELP}\n" in printed
+
+
+def test_mix_writes_one_image_or_a_whole_matrix(trained: Path, tmp_path: Path, capsys) -> None:
     paths = [str(tmp_path / name) for name in ("a.png", "b.png")]
     for i, path in enumerate(paths):
         Image.fromarray(np.full((20, 30, 3), 90 * i, dtype=np.uint8)).save(path)
@@ -82,6 +108,8 @@ def test_mix_writes_one_image_or_a_whole_matrix(trained: Path, tmp_path: Path) -
     assert size_px(tmp_path / "one.png") == (16, 16)
     assert main(["mix", str(trained), "--a", *paths, "--b", paths[1], "-o", str(tmp_path / "all.png")]) == 0
     assert size_px(tmp_path / "all.png") == (2 * 18 - 2, 3 * 18 - 2)
+    assert main(["mix", str(trained), paths[0], str(tmp_path / "nosuch.png")]) == 2
+    assert capsys.readouterr().err == f"chiasm: {tmp_path / 'nosuch.png'}: the file does not exist.\n"
 
 
 def test_info_tells_the_codes_and_sizes(trained: Path, capsys) -> None:

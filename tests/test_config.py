@@ -1,16 +1,8 @@
 import pytest
 import yaml
 
-from chiasm.config import (
-    Config,
-    ConfigError,
-    DataConfig,
-    LossConfig,
-    ModelConfig,
-    TrainConfig,
-    from_dict,
-    to_dict,
-)
+from chiasm.config import Config, ConfigError, DataConfig, LossConfig, ModelConfig, TrainConfig
+from chiasm.overrides import from_dict, to_dict
 from chiasm.presets import PRESETS, from_preset
 
 
@@ -69,5 +61,7 @@ def test_preset_changes_reach_only_their_keys() -> None:
     config = from_preset("tiny", {"train": {"steps": 9}})
     assert config.train.steps == 9
     assert config.train.batch_size == PRESETS["tiny"]().train.batch_size
+    assert from_preset("tiny", {"train.steps": 9}) == config
+    assert from_preset("tiny", {"data": {"avatars": {"mirror": False}}}).data.avatars.num_people == 12
     with pytest.raises(ConfigError, match="nosuch"):
         from_preset("nosuch")

@@ -12,10 +12,11 @@ import chiasm.sweep.sweep as sweep_module
 from chiasm.cli import main
 from chiasm.config import Config, ConfigError
 from chiasm.evaluation.criterion import score
+from chiasm.overrides import lookup
 from chiasm.presets import tiny
 from chiasm.runs import RunFolder
 from chiasm.sweep.manifest import command
-from chiasm.sweep.space import Range, Space, lookup
+from chiasm.sweep.space import Range, Space
 from chiasm.sweep.sweep import sweep
 
 SHORT = ["--preset", "tiny", "--steps", "1"]

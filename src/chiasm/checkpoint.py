@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from chiasm.config import ConfigError, ModelConfig, from_dict, to_dict
+from chiasm.config import ConfigError, DataConfig, ModelConfig
+from chiasm.files import write_atomically
 from chiasm.networks import CrossModel
-
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-STATE_FILE = "state.json"
-TENSORS_FILE = "state.safetensors"
+from chiasm.overrides import from_dict, to_dict
+from chiasm.runs import MODEL_FILE, STATE_FILE, TENSORS_FILE, WEIGHTS_FILE
 
 
 class CheckpointError(ValueError):
@@ -27,9 +26,8 @@ class CheckpointError(ValueError):
 def save_model(model: CrossModel, folder: Path) -> None:
     """Write the model's configuration and weights into a folder, replacing what is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    _write_tensors(state, folder / WEIGHTS_FILE)
-    _write_json(to_dict(model.config), folder / CONFIG_FILE)
+    _write_tensors(model.state_dict(), folder / WEIGHTS_FILE)
+    _write_json(_settings(model), folder / MODEL_FILE)
 
 
 def load_model(path: Path) -> CrossModel:
@@ -43,21 +41,23 @@ def load_model(path: Path) -> CrossModel:
     """
     path = Path(path)
     folder = path / "model" if (path / "model").is_dir() else path
-    if not (folder / CONFIG_FILE).is_file():
+    if not (folder / MODEL_FILE).is_file():
         raise CheckpointError(
-            f"{path} holds no model: {CONFIG_FILE} is missing; give a run folder or its model/ folder."
+            f"{path} holds no model: {MODEL_FILE} is missing; give a run folder or its model/ folder."
         )
     try:
-        config = from_dict(ModelConfig, _read_json(folder / CONFIG_FILE))
+        values = _read_json(folder / MODEL_FILE)
+        fit = from_dict(DataConfig, {"fit": values.pop("fit", "crop")}).fit
+        config = from_dict(ModelConfig, values)
     except ConfigError as error:
-        raise CheckpointError(f"{folder / CONFIG_FILE} does not describe a model of this version: {error}") from error
-    model = CrossModel(config)
+        raise CheckpointError(f"{folder / MODEL_FILE} does not describe a model of this version: {error}") from error
+    model = CrossModel(config, fit)
     tensors = _read_tensors(folder / WEIGHTS_FILE)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(
-            f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE} beside it ({error}); copy both from the same run."
+            f"{folder / WEIGHTS_FILE} does not fit {MODEL_FILE} beside it ({error}); copy both from the same run."
         ) from error
     return model.eval()
 
@@ -65,7 +65,7 @@ def load_model(path: Path) -> CrossModel:
 def save_state(folder: Path, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     """Write what resuming needs: plain values as JSON, tensors as safetensors."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write_tensors({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, folder / TENSORS_FILE)
+    _write_tensors(tensors, folder / TENSORS_FILE)
     _write_json(state, folder / STATE_FILE)
 
 
@@ -102,16 +102,18 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, name: str, tensors: dict
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
+def _settings(model: CrossModel) -> dict[str, Any]:
+    """What config.json holds: how images become the model's, and its networks."""
+    return {"fit": model.fit, **to_dict(model.config)}
+
+
 def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial)
-    partial.replace(path)
+    cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, partial(save_file, cpu))
 
 
 def _write_json(values: dict[str, Any], path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_atomically(path, json.dumps(values, indent=2) + "\n")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -140,6 +142,6 @@ def describe_model(model: CrossModel) -> str:
         f"code A     {config.code_a} numbers (what it is)",
         f"code B     {config.code_b} numbers (everything else)",
         *(f"{name:<11}{count:,} parameters" for name, count in counts.items()),
-        *(f"{key} = {value}" for key, value in to_dict(config).items()),
+        *(f"{key} = {value}" for key, value in _settings(model).items()),
     ]
     return "\n".join(lines)

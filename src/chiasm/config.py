@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from types import UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-T = TypeVar("T")
+Fit = Literal["crop", "pad"]
+"""How an image becomes square: by cutting out its centre, or by repeating its edge."""
+
+EncoderKind = Literal["spatial", "pooled"]
+"""The names in chiasm.networks.encoder.ENCODERS."""
 
 
 class ConfigError(ValueError):
     """A configuration that cannot work; the message names the key and the remedy."""
 
 
-def _require(condition: bool, key: str, got: object, wanted: str) -> None:
+def require(condition: bool, key: str, got: object, wanted: str) -> None:
+    """Refuse a value, by its key and the remedy, unless a condition holds.
+
+    Raises:
+        ConfigError: if it does not.
+    """
     if not condition:
         raise ConfigError(f"{key}: got {got!r}; {wanted}.")
 
@@ -36,14 +44,10 @@ class AvatarsConfig:
     """Whether everybody is shown facing either side."""
 
     def __post_init__(self) -> None:
-        _require(self.num_people >= 2, "data.avatars.num_people", self.num_people, "give at least 2")
-        _require(
-            2 <= self.num_expressions <= 12,
-            "data.avatars.num_expressions",
-            self.num_expressions,
-            "give 2 to 12",
-        )
-        _require(
+        require(self.num_people >= 2, "data.avatars.num_people", self.num_people, "give at least 2")
+        num = self.num_expressions
+        require(2 <= num <= 12, "data.avatars.num_expressions", num, "give 2 to 12")
+        require(
             len(set(self.tilts_deg)) == len(self.tilts_deg) > 0 and all(-90 <= t <= 90 for t in self.tilts_deg),
             "data.avatars.tilts_deg",
             self.tilts_deg,
@@ -56,8 +60,8 @@ class DataConfig:
     """Where the images come from and how they are split."""
 
     source: str = "avatars"
-    """'avatars', a folder of images, a CelebA folder, an .npz file, or 'hf:NAME' for a Hugging Face data set."""
-    fit: Literal["crop", "pad"] = "crop"
+    """'avatars', a folder of images, or any other source in README.md."""
+    fit: Fit = "crop"
     """How an image becomes square: 'crop' its centre, or 'pad' it with its own edge."""
     held_out: float = 0.2
     """Fraction of the images (combinations) kept from training: half for validation, half for the test."""
@@ -72,15 +76,15 @@ class DataConfig:
     avatars: AvatarsConfig = field(default_factory=AvatarsConfig)
 
     def __post_init__(self) -> None:
-        _require(bool(self.source), "data.source", self.source, "give 'avatars' or the path of your images")
-        _require(0 < self.held_out <= 0.5, "data.held_out", self.held_out, "give a fraction in (0, 0.5]")
-        _require(
+        require(bool(self.source), "data.source", self.source, "give 'avatars' or the path of your images")
+        require(0 < self.held_out <= 0.5, "data.held_out", self.held_out, "give a fraction in (0, 0.5]")
+        require(
             0 <= self.held_out_classes <= 0.5,
             "data.held_out_classes",
             self.held_out_classes,
             "give a fraction in [0, 0.5]",
         )
-        _require(0 < self.labelled <= 1, "data.labelled", self.labelled, "give a fraction in (0, 1]")
+        require(0 < self.labelled <= 1, "data.labelled", self.labelled, "give a fraction in (0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +99,9 @@ class ModelConfig:
     """Width of code B: everything else."""
     encoder_widths: tuple[int, ...] = (16, 32, 64, 128)
     """Channels of the encoders' stride-2 blocks; each block halves the side."""
-    encoder_a: Literal["spatial", "pooled"] = "spatial"
+    encoder_a: EncoderKind = "spatial"
     """How encoder A ends: 'spatial' has weights for each place, 'pooled' is twice as deep and takes their mean."""
-    encoder_b: Literal["spatial", "pooled"] = "spatial"
+    encoder_b: EncoderKind = "spatial"
     """Likewise encoder B."""
     code_block: bool = False
     """Whether the codes end in BatchNorm and LeakyReLU as in the original, instead of a plain linear map."""
@@ -116,16 +120,16 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for key in ("side_px", "code_a", "code_b"):
-            _require(getattr(self, key) >= 1, f"model.{key}", getattr(self, key), "give a positive number")
+            require(getattr(self, key) >= 1, f"model.{key}", getattr(self, key), "give a positive number")
         for key in ("encoder_widths", "dense_widths", "generator_widths", "head_widths"):
             widths = getattr(self, key)
-            _require(all(w >= 1 for w in widths), f"model.{key}", widths, "give positive numbers")
-        _require(len(self.encoder_widths) >= 1, "model.encoder_widths", (), "give at least one block")
-        _require(len(self.generator_widths) >= 2, "model.generator_widths", (), "give at least two widths")
+            require(all(w >= 1 for w in widths), f"model.{key}", widths, "give positive numbers")
+        require(len(self.encoder_widths) >= 1, "model.encoder_widths", (), "give at least one block")
+        require(len(self.generator_widths) >= 2, "model.generator_widths", (), "give at least two widths")
         odd = self.rgb_kernel >= 1 and self.rgb_kernel % 2 == 1
-        _require(odd, "model.rgb_kernel", self.rgb_kernel, "give a positive odd number")
+        require(odd, "model.rgb_kernel", self.rgb_kernel, "give a positive odd number")
         blocks = max(len(self.encoder_widths), len(self.generator_widths) - 1)
-        _require(
+        require(
             self.side_px % 2**blocks == 0,
             "model.side_px",
             self.side_px,
@@ -194,18 +198,18 @@ class LossConfig:
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
-            _require(value is None or value >= 0, f"loss.{f.name}", value, "give a number >= 0")
-        _require(
+            require(value is None or value >= 0, f"loss.{f.name}", value, "give a number >= 0")
+        require(
             0 < self.topk_fraction <= 1,
             "loss.topk_fraction",
             self.topk_fraction,
             "give a fraction in (0, 1]",
         )
-        _require(self.shift_b <= 0.5, "loss.shift_b", self.shift_b, "give a fraction of the side, at most 0.5")
+        require(self.shift_b <= 0.5, "loss.shift_b", self.shift_b, "give a fraction of the side, at most 0.5")
         late = 0 < self.cross_start < 1 and max(self.weight_swap, self.weight_direct) > 0
         remedy = "give 0, or a fraction below 1 where loss.weight_swap or loss.weight_direct trains until then"
-        _require(self.cross_start == 0 or late, "loss.cross_start", self.cross_start, remedy)
-        _require(
+        require(self.cross_start == 0 or late, "loss.cross_start", self.cross_start, remedy)
+        require(
             max(self.weight_rec, self.weight_swap, self.weight_direct) > 0,
             "loss.weight_rec, loss.weight_swap, loss.weight_direct",
             (self.weight_rec, self.weight_swap, self.weight_direct),
@@ -262,11 +266,11 @@ class GanConfig:
 
     def __post_init__(self) -> None:
         for key in ("weight", "r1"):
-            _require(getattr(self, key) >= 0, f"gan.{key}", getattr(self, key), "give a number >= 0")
+            require(getattr(self, key) >= 0, f"gan.{key}", getattr(self, key), "give a number >= 0")
         for key in ("head_start", "ramp"):
-            _require(0 <= getattr(self, key) <= 1, f"gan.{key}", getattr(self, key), "give a fraction in [0, 1]")
-        _require(len(self.widths) > 0 and min(self.widths) >= 1, "gan.widths", self.widths, "give positive numbers")
-        _require(self.lr > 0, "gan.lr", self.lr, "give a positive number")
+            require(0 <= getattr(self, key) <= 1, f"gan.{key}", getattr(self, key), "give a fraction in [0, 1]")
+        require(len(self.widths) > 0 and min(self.widths) >= 1, "gan.widths", self.widths, "give positive numbers")
+        require(self.lr > 0, "gan.lr", self.lr, "give a positive number")
 
     def weight_at(self, progress: float) -> float:
         """The weight when a fraction of the training is over: 0 in the head start, then constant or a ramp."""
@@ -312,7 +316,7 @@ class TrainConfig:
     """'auto', 'cpu', 'gpu', 'mps' ..."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.batch_size >= 2 and self.batch_size % 2 == 0,
             "train.batch_size",
             self.batch_size,
@@ -320,18 +324,18 @@ class TrainConfig:
         )
         budgets = {"epochs": self.epochs, "steps": self.steps, "max_minutes": self.max_minutes}
         for key, value in budgets.items():
-            _require(value is None or value > 0, f"train.{key}", value, "give a positive number")
-        _require(
+            require(value is None or value > 0, f"train.{key}", value, "give a positive number")
+        require(
             any(v is not None for v in budgets.values()),
             "train.epochs, train.steps, train.max_minutes",
             None,
             "give at least one budget",
         )
-        _require(self.lr > 0, "train.lr", self.lr, "give a positive number")
-        _require(all(0 <= b < 1 for b in self.betas), "train.betas", self.betas, "give two numbers in [0, 1)")
-        _require(self.slice_size >= 0, "train.slice_size", self.slice_size, "give a number >= 0")
+        require(self.lr > 0, "train.lr", self.lr, "give a positive number")
+        require(all(0 <= b < 1 for b in self.betas), "train.betas", self.betas, "give two numbers in [0, 1)")
+        require(self.slice_size >= 0, "train.slice_size", self.slice_size, "give a number >= 0")
         for key in ("validate_every", "num_val_pairs", "devices"):
-            _require(getattr(self, key) >= 1, f"train.{key}", getattr(self, key), "give a number >= 1")
+            require(getattr(self, key) >= 1, f"train.{key}", getattr(self, key), "give a number >= 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,48 +347,3 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     gan: GanConfig = field(default_factory=GanConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(max_minutes=10.0))
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """A dataclass as plain JSON types (tuples become lists)."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: plain(v) for k, v in value.items()}
-        return [plain(v) for v in value] if isinstance(value, (tuple, list)) else value
-
-    return plain(dataclasses.asdict(config))
-
-
-def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:
-    """Build a configuration from plain JSON types: the inverse of to_dict.
-
-    Raises:
-        ConfigError: for an unknown key or a value of the wrong type, naming the key.
-    """
-    types = get_type_hints(cls)
-    unknown = sorted(set(values) - set(types))
-    if unknown:
-        raise ConfigError(f"{where}{unknown[0]}: no such key; known here are {', '.join(types)}.")
-    return cls(**{key: _from_plain(types[key], value, f"{where}{key}") for key, value in values.items()})
-
-
-def _from_plain(kind: Any, value: Any, key: str) -> Any:
-    """A plain value as the type of its field."""
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
-        return from_dict(kind, value, f"{key}.")
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is tuple and isinstance(value, (list, tuple)):
-        fits = arguments[-1] is Ellipsis or len(arguments) == len(value)
-        _require(fits, key, value, f"give {len(arguments)} values")
-        return tuple(_from_plain(arguments[0], item, key) for item in value)
-    if origin is Literal:
-        _require(value in arguments, key, value, f"give one of {', '.join(map(repr, arguments))}")
-        return value
-    options = arguments if origin is UnionType else (kind,)
-    if float in options and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    named = " or ".join("null" if o is type(None) else getattr(o, "__name__", str(o)) for o in options)
-    fits = any(type(value) is o for o in options)
-    _require(fits, key, value, f"give {named}")
-    return value

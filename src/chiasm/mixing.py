@@ -63,8 +63,7 @@ class Mixer:
 
     def prepare(self, images: Sequence[ImageLike]) -> NDArray[np.uint8]:
         """Images of any size as the model sees them: [n, 3, side, side] uint8."""
-        side_px = self.model.config.side_px
-        return np.stack([_square(image, side_px) for image in images])
+        return np.stack([self._square(image) for image in images])
 
     def encode(self, images: Sequence[ImageLike]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Codes A [n, a] and B [n, b] of images."""
@@ -80,10 +79,10 @@ class Mixer:
         grid = self.generate(np.repeat(codes_a, len(b), axis=0), np.tile(codes_b, (len(a), 1)))
         return grid.reshape(len(a), len(b), *grid.shape[1:])
 
-
-def _square(image: ImageLike, side_px: int) -> NDArray[np.uint8]:
-    if isinstance(image, (str, Path)):
-        return read_image(Path(image), side_px, "crop")
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(image)
-    return decode_image(image, side_px, "crop")
+    def _square(self, image: ImageLike) -> NDArray[np.uint8]:
+        transform = self.model.config.side_px, self.model.fit
+        if isinstance(image, (str, Path)):
+            return read_image(image, *transform)
+        if isinstance(image, np.ndarray):
+            image = Image.fromarray(image)
+        return decode_image(image, *transform)

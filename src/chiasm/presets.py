@@ -1,20 +1,10 @@
-"""One function for each experiment, which returns a whole configuration."""
+"""One function for each experiment, which returns a whole configuration; most are another one with changes."""
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from chiasm.config import (
-    AvatarsConfig,
-    Config,
-    ConfigError,
-    DataConfig,
-    LossConfig,
-    ModelConfig,
-    TrainConfig,
-    from_dict,
-    to_dict,
-)
+from chiasm.config import Config, ConfigError, DataConfig, LossConfig, ModelConfig, TrainConfig
+from chiasm.overrides import changed, flatten
 
 
 def original() -> Config:
@@ -40,22 +30,20 @@ def original() -> Config:
 
 def original_small() -> Config:
     """The original at 64 px with a quarter of the channels, otherwise to the letter."""
-    whole = original()
-    model = ModelConfig(
-        side_px=64,
-        code_a=64,
-        code_b=64,
-        encoder_widths=(8, 16, 32, 64),
-        code_block=True,
-        dense_widths=(512, 1024),
-        modulate_dense=False,
-        generator_widths=(64, 64, 64, 64),
-        head_widths=(16,),
-        rgb_kernel=7,
-        output="sigmoid",
+    return changed(
+        original(),
+        {
+            "model.side_px": 64,
+            "model.code_a": 64,
+            "model.code_b": 64,
+            "model.encoder_widths": (8, 16, 32, 64),
+            "model.dense_widths": (512, 1024),
+            "model.generator_widths": (64, 64, 64, 64),
+            "model.head_widths": (16,),
+            # A step takes most of a second on a CPU: short runs would hardly be validated.
+            "train.validate_every": 100,
+        },
     )
-    # A step takes most of a second on a CPU: short runs would hardly be validated.
-    return Config(model=model, loss=whole.loss, train=dataclasses.replace(whole.train, validate_every=100))
 
 
 def compact() -> Config:
@@ -65,20 +53,17 @@ def compact() -> Config:
 
 def identity() -> Config:
     """What works best where all images have a class, the losses of `compact`, for fifteen minutes."""
-    return Config(train=TrainConfig(max_minutes=15.0))
+    return changed(compact(), {"train.max_minutes": 15.0})
 
 
 def faces() -> Config:
     """Photographs in which a head stands a little elsewhere every time: code B must not tell where exactly."""
-    whole = identity()
-    model = dataclasses.replace(whole.model, encoder_b="pooled")
-    loss = dataclasses.replace(whole.loss, shift_b=0.08, weight_consistency=3e-3)
-    return dataclasses.replace(whole, model=model, loss=loss)
+    return changed(identity(), {"model.encoder_b": "pooled", "loss.shift_b": 0.08, "loss.weight_consistency": 3e-3})
 
 
 def partial() -> Config:
     """A tenth of the images with their class: `compact`, to which an unlabelled image is its own partner."""
-    return Config(data=DataConfig(supervision="partial"), train=TrainConfig(max_minutes=15.0))
+    return changed(identity(), {"data.supervision": "partial"})
 
 
 def unlabelled() -> Config:
@@ -91,31 +76,40 @@ def unlabelled() -> Config:
 
 def photo() -> Config:
     """128 px in the manner of `compact`; an hour."""
-    return Config(
-        model=ModelConfig(
-            side_px=128,
-            code_a=256,
-            code_b=64,
-            encoder_widths=(16, 32, 64, 128, 256),
-            generator_widths=(192, 128, 96, 48, 24),
-        ),
-        train=TrainConfig(max_minutes=60.0),
+    return changed(
+        compact(),
+        {
+            "model.side_px": 128,
+            "model.code_a": 256,
+            "model.code_b": 64,
+            "model.encoder_widths": (16, 32, 64, 128, 256),
+            "model.generator_widths": (192, 128, 96, 48, 24),
+            "train.max_minutes": 60.0,
+        },
     )
 
 
 def tiny() -> Config:
     """A few seconds from end to end, for tests."""
-    return Config(
-        data=DataConfig(avatars=AvatarsConfig(num_people=12, num_expressions=2, tilts_deg=(-20, 20))),
-        model=ModelConfig(
-            side_px=16,
-            code_a=8,
-            code_b=4,
-            encoder_widths=(8, 8),
-            dense_widths=(),
-            generator_widths=(8, 8, 8),
-        ),
-        train=TrainConfig(steps=4, batch_size=8, validate_every=2, num_val_pairs=4, compile="off"),
+    return changed(
+        compact(),
+        {
+            "data.avatars.num_people": 12,
+            "data.avatars.num_expressions": 2,
+            "data.avatars.tilts_deg": (-20, 20),
+            "model.side_px": 16,
+            "model.code_a": 8,
+            "model.code_b": 4,
+            "model.encoder_widths": (8, 8),
+            "model.dense_widths": (),
+            "model.generator_widths": (8, 8, 8),
+            "train.steps": 4,
+            "train.max_minutes": None,
+            "train.batch_size": 8,
+            "train.validate_every": 2,
+            "train.num_val_pairs": 4,
+            "train.compile": "off",
+        },
     )
 
 
@@ -132,19 +126,16 @@ PRESETS: dict[str, Callable[[], Config]] = {
 }
 
 
-def from_preset(name: str, changes: dict[str, dict[str, Any]] | None = None) -> Config:
+def from_preset(name: str, changes: Mapping[str, Any] | None = None) -> Config:
     """A preset with some of its settings changed.
 
     Args:
         name: of the preset.
-        changes: for each section (data, model, loss, gan, train) the keys to change.
+        changes: settings in sections, such as {"loss": {"gamma": 1.0}}, or under dotted keys.
 
     Raises:
         ConfigError: for an unknown preset, section or key.
     """
     if name not in PRESETS:
         raise ConfigError(f"preset: got {name!r}; give one of {', '.join(PRESETS)}.")
-    settings = to_dict(PRESETS[name]())
-    for section, values in (changes or {}).items():
-        settings[section] = settings.get(section, {}) | values
-    return from_dict(Config, settings)
+    return changed(PRESETS[name](), flatten(changes or {}))

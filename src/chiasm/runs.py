@@ -1,8 +1,9 @@
-"""What a run leaves behind: its folder, its numbers, its figures."""
+"""What a run leaves behind: its folder, the names of all its files, its numbers."""
 
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +13,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 import yaml
 
-from chiasm.config import Config, ConfigError, from_dict, to_dict
+from chiasm.config import Config, ConfigError
+from chiasm.files import write_atomically
+from chiasm.overrides import from_dict, to_dict
 
 if TYPE_CHECKING:
     from PIL import Image
 
 CONFIG_FILE = "config.yaml"
+SPLIT_FILE = "split.json"
+METRICS_FILE = "metrics.csv"
+RESULTS_FILE = "results.json"
+TRIAL_FILE = "trial.json"
+# In model/, which may be copied elsewhere:
+MODEL_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+# In checkpoint/:
+STATE_FILE = "state.json"
+TENSORS_FILE = "state.safetensors"
+# In figures/:
+STRIP_FILE = "strip.png"
+MATRIX_FILE = "swap_matrix.png"
+CURVES_FILE = "curves.png"
 
 
 class RunError(ValueError):
@@ -43,12 +60,12 @@ class RunFolder:
     @property
     def split(self) -> Path:
         """The frozen split."""
-        return self.path / "split.json"
+        return self.path / SPLIT_FILE
 
     @property
     def metrics(self) -> Path:
         """All numbers of the training."""
-        return self.path / "metrics.csv"
+        return self.path / METRICS_FILE
 
     @property
     def figures(self) -> Path:
@@ -102,7 +119,7 @@ class RunFolder:
     def write_config(self, config: Config) -> None:
         """Write the configuration as YAML."""
         text = yaml.safe_dump(to_dict(config), sort_keys=False)
-        (self.path / CONFIG_FILE).write_text(text, encoding="utf-8")
+        write_atomically(self.path / CONFIG_FILE, text)
 
 
 class Tracker:
@@ -129,12 +146,11 @@ class Tracker:
     def flush(self) -> None:
         """Write metrics.csv: a row a step, an empty cell where a column was not measured."""
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
-        partial = self._path.with_suffix(".partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        partial.replace(self._path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns)
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_atomically(self._path, text.getvalue())
         self._writer.flush()
 
     def close(self) -> None:

@@ -86,8 +86,8 @@ def test_only_the_named_metrics_are_measured(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_metrics_that_do_not_exist_are_refused_with_those_that_do() -> None:
-    with pytest.raises(ConfigError, match="got cheats; give any of swap, leakage, swap_accuracy, shortcuts, realism"):
-        measured(copies_x1(), grid(), metrics=["swap", "cheats"])
+    with pytest.raises(ConfigError, match="got sharpness; give any of swap, leakage, swap_accuracy, shortcuts, realism"):
+        measured(copies_x1(), grid(), metrics=["swap", "sharpness"])
 
 
 def test_images_that_cannot_be_mixed_are_still_probed() -> None:

@@ -26,7 +26,7 @@ def test_a_run_is_measured_on_its_own_images_and_split(trained: Path, tmp_path: 
     assert again["held_out_samples"]["swap"] == results["held_out_samples"]["swap"]
 
 
-@pytest.mark.parametrize(("options", "words"), [({"num": 0}, "num: got 0"), ({"metrics": ["cheats"]}, "got cheats")])
+@pytest.mark.parametrize(("options", "words"), [({"num": 0}, "num: got 0"), ({"metrics": ["sharpness"]}, "got sharpness")])
 def test_settings_are_refused_before_anything_is_read(options: dict, words: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=words):
         evaluate_run(tmp_path / "nosuch", **options)

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from chiasm.config import Fit
 from chiasm.data import decode
-from chiasm.data.decode import Decoded, Fit, Refused
+from chiasm.data.decode import Decoded, Refused
 from chiasm.data.image_set import DataError, ImageSet
 from chiasm.data.packed_strings import PackedStrings
 from chiasm.data.sources.source import Listing, Source

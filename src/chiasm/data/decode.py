@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-Fit = Literal["crop", "pad"]
+from chiasm.config import Fit
+from chiasm.data.image_set import DataError
 
 VERSION = 1
 """Raise it whenever the same file would give other pixels, so that old caches are left behind."""
@@ -63,11 +64,11 @@ def read_image(path: str | Path, side_px: int, fit: Fit = "crop") -> NDArray[np.
         [3, side_px, side_px] uint8.
 
     Raises:
-        ValueError: if the file cannot be used; the message names it and the reason.
+        DataError: if the file cannot be used; the message names it and the reason.
     """
     result = decode_or_refuse(lambda: Image.open(path), side_px, fit)
     if isinstance(result, Refused):
-        raise ValueError(f"{path}: {result.reason}.")
+        raise DataError(f"{path}: {result.reason}.")
     return result.pixels
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from chiasm.data.decode import Decoded, Fit, Refused, decode_or_refuse
+from chiasm.config import Fit
+from chiasm.data.decode import Decoded, Refused, decode_or_refuse
 
 EXTENSIONS = frozenset(
     [

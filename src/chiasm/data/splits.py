@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from chiasm.config import DataConfig
 from chiasm.data.image_set import UNLABELLED, DataError, ImageSet
+from chiasm.files import write_atomically
 
 Indices = NDArray[np.int64]
 
@@ -149,6 +151,10 @@ def save_split(split: Split, images: ImageSet, path: Path) -> None:
         images: the images that it divides.
         path: the file to write.
     """
+    write_atomically(path, partial(_write_split, split, images))
+
+
+def _write_split(split: Split, images: ImageSet, path: Path) -> None:
     with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
         for i, part in enumerate(fields(Split)):
             # A name at a time, so that memory does not grow with the set.

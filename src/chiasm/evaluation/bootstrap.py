@@ -15,7 +15,6 @@ HOW = (
     f"by image where there are fewer than {MIN_GROUPS} classes, and for high-frequency power and LPIPS"
 )
 
-Values = NDArray[np.float64]
 Groups = NDArray[np.int64]
 
 

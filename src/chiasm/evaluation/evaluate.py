@@ -16,6 +16,7 @@ from chiasm.data import ImageSet, Split
 from chiasm.evaluation import bootstrap
 from chiasm.evaluation.context import CLASSES, SAMPLES, EvaluationContext, MetricResult, MixedSet, find_held_out
 from chiasm.evaluation.metrics import Metric, choose_metrics
+from chiasm.files import write_atomically
 from chiasm.networks import CrossModel
 
 NOT_MEASURED = "not measured"
@@ -92,9 +93,7 @@ def _measure(mixed: MixedSet, metrics: Mapping[str, Metric], bar: tqdm) -> dict[
 def save_results(results: dict[str, Any], path: Path) -> None:
     """Write results as JSON; the file is whole at any time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(results, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_atomically(path, json.dumps(results, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def _lift(values: Any, path: str, reasons: dict[str, str]) -> Any:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chiasm.checkpoint import load_model
-from chiasm.config import Config, ConfigError, to_dict
+from chiasm.config import Config, ConfigError
 from chiasm.data import load_split, make_split, open_data
 from chiasm.evaluation.evaluate import evaluate, save_results
 from chiasm.evaluation.metrics import choose_metrics
-from chiasm.runs import CONFIG_FILE, RunFolder
-
-RESULTS_FILE = "results.json"
+from chiasm.overrides import to_dict
+from chiasm.runs import CONFIG_FILE, RESULTS_FILE, RunFolder
 
 
 def evaluate_run(
@@ -54,7 +53,7 @@ def evaluate_run(
     run, config = RunFolder.open(folder) if folder is not None else (None, Config())
     if run is None and source is None:
         raise ConfigError(f"{path} lies in no run, so that its images are not known; give DATA too.")
-    data = config.data if source is None else dataclasses.replace(config.data, source=source)
+    data = dataclasses.replace(config.data, fit=model.fit, source=source or config.data.source)
     images = open_data(data, model.config.side_px, progress_bar=progress_bar)
     split = load_split(run.split, images) if run is not None and data == config.data else make_split(images, data)
     noise_b = config.loss.noise_b if run is not None else 0.0

@@ -3,13 +3,17 @@
 import torch
 from torch import nn
 
-from chiasm.config import ModelConfig
-from chiasm.networks.encoder import Encoder
+from chiasm.config import Fit, ModelConfig
+from chiasm.networks.encoder import ENCODERS
 from chiasm.networks.generator import Generator
 
 
 class CrossModel(nn.Module):
     """E_A, E_B and G, built from a configuration.
+
+    Args:
+        config: the networks.
+        fit: how the images that it learns from become square; whatever it is shown later must become so, too.
 
     Attributes:
         encoder_a: code A of an image, its class.
@@ -17,12 +21,12 @@ class CrossModel(nn.Module):
         generator: an image from code B, modulated by code A.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, fit: Fit = "crop") -> None:
         super().__init__()
-        self.config = config
+        self.config, self.fit = config, fit
         self.encoder_a, self.encoder_b = (
-            Encoder(config.side_px, config.encoder_widths, width, code_block=config.code_block, pooled=kind == "pooled")
-            for width, kind in ((config.code_a, config.encoder_a), (config.code_b, config.encoder_b))
+            ENCODERS[kind](config, width)
+            for kind, width in ((config.encoder_a, config.code_a), (config.encoder_b, config.code_b))
         )
         self.generator = Generator(
             config.side_px,

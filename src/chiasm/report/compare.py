@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student_t
 
-from chiasm.config import to_dict
 from chiasm.evaluation.criterion import has_truth, score
 from chiasm.evaluation.metrics.shortcuts import COPY_ALARM
+from chiasm.overrides import flatten, to_dict
 from chiasm.report.read import COMPLETE, Run
-from chiasm.sweep.space import SEED_KEY, flatten, show
+from chiasm.sweep.space import SEED_KEY, show
 
 COVERAGE = 0.95
 INTERVAL = f"{COVERAGE:.0%} interval of the mean over seeds (Student's t)"

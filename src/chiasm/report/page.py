@@ -16,14 +16,15 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
-from chiasm.config import to_dict
 from chiasm.evaluation.criterion import COPIES, RECONSTRUCTION, SWAP, criterion, score
 from chiasm.evaluation.format import number, percent
 from chiasm.evaluation.table import table
+from chiasm.overrides import flatten, to_dict
 from chiasm.report import figures, pairs
 from chiasm.report.compare import INTERVAL, Comparison, Setting, compare
 from chiasm.report.read import Material, Run, read_material
-from chiasm.sweep.space import flatten, show
+from chiasm.runs import STRIP_FILE
+from chiasm.sweep.space import show
 
 PARTS = {"held_out_samples": "known classes", "held_out_classes": "new classes"}
 MAX_STRIPS_SHOWN = 12
@@ -170,7 +171,7 @@ def _strip_image(run: Run, strip: pairs.Strip | None, framed: int | None) -> Ima
     """The strip generated with the saved model; otherwise the run's own figure, where it has one."""
     if strip is not None:
         return figures.strip_image(strip, framed)
-    path = run.folder.figures / "strip.png"
+    path = run.folder.figures / STRIP_FILE
     if not path.is_file():
         return None
     with Image.open(path) as image:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.config import Config
-from chiasm.runs import RunError, RunFolder, read_metrics
-from chiasm.sweep.manifest import SWEEP_FILE, TRIAL_FILE
+from chiasm.runs import CONFIG_FILE, MODEL_FILE, RESULTS_FILE, TRIAL_FILE, RunError, RunFolder, read_metrics
+from chiasm.sweep.manifest import SWEEP_FILE
 
-RESULTS_FILE = "results.json"
 COMPLETE = "complete"
 
 
@@ -59,7 +58,7 @@ class Run:
     @property
     def has_model(self) -> bool:
         """Whether a model was saved."""
-        return (self.folder.model / "config.json").is_file()
+        return (self.folder.model / MODEL_FILE).is_file()
 
     @property
     def steps(self) -> int:
@@ -116,8 +115,8 @@ def read_material(paths: Sequence[Path]) -> Material:
             sweeps.append(about)
             commands.append(about.get("command", ""))
             folders += sorted(file.parent for file in path.glob(f"*/{TRIAL_FILE}"))
-        elif (path / "config.yaml").is_file():
-            commands.append(f"chiasm fit --config {path}/config.yaml")
+        elif (path / CONFIG_FILE).is_file():
+            commands.append(f"chiasm fit --config {path / CONFIG_FILE}")
             folders.append(path)
         else:
             raise RunError(f"{path} is neither a run nor a sweep; give a folder of chiasm fit or chiasm sweep.")

@@ -11,12 +11,13 @@ from typing import Any
 
 from filelock import FileLock
 
-from chiasm.config import Config, ConfigError, from_dict, to_dict
+from chiasm.config import Config, ConfigError
+from chiasm.files import write_atomically
+from chiasm.overrides import flatten, from_dict, to_dict
 from chiasm.presets import PRESETS
-from chiasm.sweep.space import Point, Space, as_argument, flatten, show
+from chiasm.sweep.space import Point, Space, as_argument, show
 
 SWEEP_FILE = "sweep.json"
-TRIAL_FILE = "trial.json"
 COLUMNS = ("swap", "reconstruction", "minutes")
 
 
@@ -73,9 +74,7 @@ def join(folder: Path, wanted: dict[str, Any]) -> None:
                 wanted["keys"][key] = _merge(there["keys"][key], values)
             wanted["seeds"] = _merge(there["seeds"], wanted["seeds"])
         wanted["command"] = command(wanted)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_atomically(path, json.dumps(wanted, indent=2) + "\n")
 
 
 def command(about: Mapping[str, Any]) -> str:

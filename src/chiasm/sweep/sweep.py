@@ -18,12 +18,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from chiasm.checkpoint import STATE_FILE, CheckpointError
+from chiasm.checkpoint import CheckpointError
 from chiasm.config import Config, ConfigError
 from chiasm.data import open_data
 from chiasm.evaluation.criterion import criterion, has_truth, score
-from chiasm.runs import RunError, RunFolder
-from chiasm.sweep.manifest import SWEEP_FILE, TRIAL_FILE, Outcome, TrialsTable, describe, join
+from chiasm.files import write_atomically
+from chiasm.runs import CONFIG_FILE, STATE_FILE, TRIAL_FILE, RunError, RunFolder
+from chiasm.sweep.manifest import SWEEP_FILE, Outcome, TrialsTable, describe, join
 from chiasm.sweep.queue import ClaimedTrial, TrialQueue
 from chiasm.sweep.space import Space, point_name
 from chiasm.training import FitResult, TrainingDivergedError, fit
@@ -179,16 +180,14 @@ def _train(config: Config, folder: Path, name: str, progress_bar: bool) -> FitRe
             pass  # what is left cannot be used: begin again
     for path in (run.checkpoint, run.model, run.tensorboard, run.figures):
         shutil.rmtree(path, ignore_errors=True)
-    for path in (run.path / "config.yaml", run.metrics, run.split):
+    for path in (run.path / CONFIG_FILE, run.metrics, run.split):
         path.unlink(missing_ok=True)
     return fit(config, name=name, runs=folder, progress_bar=progress_bar)
 
 
 def _note(run: Path, about: dict[str, Any], state: str, **more: Any) -> None:
     """Write what is known of a trial beside its run, for whoever reads without the study."""
-    partial = run / f"{TRIAL_FILE}.partial"
-    partial.write_text(json.dumps({**about, "state": state, **more}, indent=2) + "\n", encoding="utf-8")
-    partial.replace(run / TRIAL_FILE)
+    write_atomically(run / TRIAL_FILE, json.dumps({**about, "state": state, **more}, indent=2) + "\n")
 
 
 def _surroundings() -> dict[str, Any]:

@@ -24,7 +24,7 @@ from chiasm.evaluation.metrics.shortcuts import alarms
 from chiasm.inference import to_unit
 from chiasm.objective import Batch, DiscriminatorObjective, Objective
 from chiasm.plots import curves
-from chiasm.runs import RunFolder, Tracker
+from chiasm.runs import CURVES_FILE, RunFolder, Tracker
 from chiasm.training.budget import Budget, Schedule
 from chiasm.training.compiling import compile_networks
 from chiasm.training.interrupt import stop_on_signal
@@ -251,7 +251,7 @@ class Loop:
         self.objective.eval()
         with torch.compiler.set_stance("force_eager"):
             figures = save_figures(self.validation, self.objective, self.fabric.device, self.folder.figures)
-        figures.append(self.folder.figures / "curves.png")
+        figures.append(self.folder.figures / CURVES_FILE)
         curves(tracker.rows, ("train/", "val/", "swap/"), figures[-1])
         tracker.close()
         return figures

@@ -17,6 +17,7 @@ from chiasm.evaluation.triplets import sample_triplets
 from chiasm.inference import encode, generate, to_bytes, to_unit
 from chiasm.objective import Batch, Objective
 from chiasm.plots import strip, swap_matrix
+from chiasm.runs import MATRIX_FILE, STRIP_FILE
 
 NUM_STRIP_PAIRS = 6
 NUM_MATRIX = 8
@@ -108,7 +109,7 @@ def choose_matrix(
 
 def save_figures(validation: Validation, objective: Objective, device: torch.device, folder: Path) -> list[Path]:
     """Write the strip and the swap matrix of the current model; returns their paths."""
-    paths = [folder / "strip.png", folder / "swap_matrix.png"]
+    paths = [folder / STRIP_FILE, folder / MATRIX_FILE]
     validation.strip(objective, device).save(paths[0])
     validation.swap_matrix(objective).save(paths[1])
     return paths

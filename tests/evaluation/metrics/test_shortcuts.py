@@ -5,9 +5,10 @@ import pytest
 import torch
 from grids import copies_x1, copies_x2, fake, flat, grid, oracle, steganographer, unflat
 
-from chiasm.config import Config, to_dict
+from chiasm.config import Config
 from chiasm.evaluation.metrics.shortcuts import add_noise, alarms, compress, copies, requantise, shortcut_values
 from chiasm.inference import to_unit
+from chiasm.overrides import to_dict
 
 HEALTHY = {
     "diversity": 1.0,

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from chiasm.config import AvatarsConfig
-from chiasm.data.decode import Decoded, Fit, Refused, decode_image
+from chiasm.config import AvatarsConfig, Fit
+from chiasm.data.decode import Decoded, Refused, decode_image
 from chiasm.data.image_set import DataError
 from chiasm.data.sources.source import Listing
 

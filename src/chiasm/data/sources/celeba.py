@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.data.decode import Decoded, Fit, Refused
+from chiasm.config import Fit
+from chiasm.data.decode import Decoded, Refused
 from chiasm.data.files import FileState, decode_files, find_images, fingerprint_files
 from chiasm.data.image_set import UNLABELLED, DataError
 from chiasm.data.sources.source import Listing, number_labels

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chiasm.data.decode import Decoded, Fit, Refused
+from chiasm.config import Fit
+from chiasm.data.decode import Decoded, Refused
 from chiasm.data.files import FileState, decode_files, find_images, fingerprint_files
 from chiasm.data.image_set import DataError
 from chiasm.data.sources.source import Listing, natural_key, number_labels

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from chiasm.data.decode import Decoded, Fit, Refused, decode_or_refuse
+from chiasm.config import Fit
+from chiasm.data.decode import Decoded, Refused, decode_or_refuse
 from chiasm.data.image_set import UNLABELLED, DataError
 from chiasm.data.sources.source import Listing
 

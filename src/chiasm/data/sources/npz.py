@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from chiasm.data.decode import Decoded, Fit, Refused, decode_or_refuse
+from chiasm.config import Fit
+from chiasm.data.decode import Decoded, Refused, decode_or_refuse
 from chiasm.data.files import fingerprint_files
 from chiasm.data.image_set import UNLABELLED, DataError
 from chiasm.data.sources.source import Listing

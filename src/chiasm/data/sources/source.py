@@ -10,7 +10,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.data.decode import Decoded, Fit, Refused
+from chiasm.config import Fit
+from chiasm.data.decode import Decoded, Refused
 from chiasm.data.image_set import UNLABELLED
 
 _DIGITS = re.compile(r"([0-9]+)")

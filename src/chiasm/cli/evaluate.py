@@ -1,0 +1,45 @@
+"""chiasm evaluate: how well a model swaps, and whether it shortcuts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+HELP = "how well a model swaps, and whether it shortcuts"
+
+
+def parser(argv: Sequence[str]) -> ArgumentParser:
+    """What may be given."""
+    parser = ArgumentParser(description="Measure how well a model swaps, what its codes leak, whether it shortcuts.")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
+    parser.add_argument(
+        "source",
+        nargs="?",
+        metavar="DATA",
+        help="as for fit, instead of the run's images; which of these a model has seen is known for its own run only",
+    )
+    parser.add_argument("--part", choices=["test", "val"], default="test", help="val to choose, test to report")
+    parser.add_argument("--num", type=int, default=1000, help="number of mixes")
+    parser.add_argument("--seed", type=int, default=0, help="of all sampling, probes and classifiers")
+    parser.add_argument("--metrics", nargs="+", metavar="NAME", default=None, help="those to measure; by default all")
+    parser.add_argument("-o", "--output", type=Path | None, default=None, help="instead of MODEL/results.json")
+    return parser
+
+
+def run(options: Namespace) -> None:
+    """Measure, write the results, print them as a table."""
+    from chiasm.evaluation import evaluate_run, table
+
+    results, path = evaluate_run(
+        options.model,
+        options.source,
+        part=options.part,
+        seed=options.seed,
+        num=options.num,
+        metrics=options.metrics,
+        output=options.output,
+    )
+    print(table(results))
+    print(f"\nresults: {path}")

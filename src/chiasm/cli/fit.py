@@ -1,0 +1,93 @@
+"""chiasm fit: train a model on images."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from chiasm.config import Config, ConfigError, DataConfig, GanConfig, LossConfig, ModelConfig, TrainConfig
+from chiasm.overrides import to_dict
+from chiasm.presets import PRESETS
+
+HELP = "train a model on images"
+SECTIONS = {"data": DataConfig, "model": ModelConfig, "loss": LossConfig, "gan": GanConfig, "train": TrainConfig}
+BUDGETS = ("epochs", "steps", "max_minutes")
+
+
+def parser(argv: Sequence[str]) -> ArgumentParser:
+    """What may be given."""
+    parser = ArgumentParser(
+        usage="chiasm fit [DATA] [options]",
+        description="Train a model on images; prints the paths of its figures.",
+    )
+    parser.add_argument("source", nargs="?", metavar="DATA", help="as --data.source: a folder of images, ...")
+    parser.add_argument("--preset", default="compact", choices=list(PRESETS), help="the settings to start from")
+    parser.add_argument("--config", action="config", help="a YAML file of settings, such as a run's config.yaml")
+    parser.add_argument("--name", type=str | None, default=None, help="name of the run")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
+    parser.add_argument("--resume", type=Path | None, default=None, help="folder of a run to go on with")
+    parser.add_argument("--seed", type=int | None, default=None, help="as --train.seed")
+    for budget in BUDGETS:
+        kind = int if budget == "steps" else float
+        flag = "--" + budget.replace("_", "-")
+        parser.add_argument(flag, type=kind | None, default=None, help="the budget, instead of the preset's")
+    for name, section in SECTIONS.items():
+        parser.add_argument(f"--{name}", type=section)
+    if argv[:1] == ["fit"]:
+        _refuse_two_spellings(argv)
+        start = _start(argv[1:])
+        parser.set_defaults(to_dict(start))
+    return parser
+
+
+def run(options: Namespace) -> None:
+    """Train, and print what was reached."""
+    config = _config(options)
+    from chiasm.training import fit
+    from chiasm.training.summary import summary
+
+    result = fit(config, name=options.name, runs=options.runs, resume=options.resume)
+    print(summary(result))
+
+
+def _refuse_two_spellings(argv: Sequence[str]) -> None:
+    """--steps and the like replace every other budget, so that a --train.max_minutes beside them would be lost."""
+    given = {word.partition("=")[0] for word in argv}
+    short = sorted(given & {"--" + budget.replace("_", "-") for budget in BUDGETS})
+    long = sorted(given & {f"--train.{budget}" for budget in BUDGETS})
+    if short and long:
+        instead = long[0].replace("train.", "").replace("_", "-")
+        raise ConfigError(f"{long[0]}: {short[0]} replaces every other budget; give {instead} beside it.")
+
+
+def _start(argv: Sequence[str]) -> Config:
+    """The settings to start from: those of the run to be resumed, or else the preset's."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", default="compact")
+    first.add_argument("--resume")
+    chosen, _ = first.parse_known_args(argv)
+    if chosen.resume is not None:
+        from chiasm.runs import RunFolder
+
+        return RunFolder.open(Path(chosen.resume))[1]
+    if chosen.preset not in PRESETS:
+        raise ConfigError(f"--preset: got {chosen.preset!r}; give one of {', '.join(PRESETS)}.")
+    return PRESETS[chosen.preset]()
+
+
+def _config(options: Namespace) -> Config:
+    """The whole configuration that the options of `fit` ask for."""
+    config = Config(**{name: options[name] for name in SECTIONS})
+    train: dict[str, Any] = {budget: options[budget] for budget in BUDGETS}
+    train = train if any(v is not None for v in train.values()) else {}
+    if options.seed is not None:
+        train["seed"] = options.seed
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
+    if options.source is None:
+        return config
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, source=options.source))

@@ -1,0 +1,24 @@
+"""chiasm info: what a trained model is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+HELP = "what a trained model is"
+
+
+def parser(argv: Sequence[str]) -> ArgumentParser:
+    """What may be given."""
+    parser = ArgumentParser(description="What a trained model is: codes, networks, sizes.")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
+    return parser
+
+
+def run(options: Namespace) -> None:
+    """Print what the model is."""
+    from chiasm.checkpoint import describe_model, load_model
+
+    print(describe_model(load_model(options.model)))

@@ -1,0 +1,26 @@
+"""chiasm report: runs and sweeps as one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+HELP = "runs and sweeps as one page"
+
+
+def parser(argv: Sequence[str]) -> ArgumentParser:
+    """What may be given."""
+    parser = ArgumentParser(description="Runs and sweeps as one page that needs no network, and its figures beside it.")
+    parser.add_argument("paths", type=Path, nargs="+", metavar="RUN_OR_SWEEP", help="folders of runs or sweeps")
+    parser.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="the page to write")
+    return parser
+
+
+def run(options: Namespace) -> None:
+    """Write the page and its figures."""
+    from chiasm.report import make_report
+
+    for path in make_report(options.paths, options.output):
+        print(path)

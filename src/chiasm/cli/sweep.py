@@ -1,0 +1,69 @@
+"""chiasm sweep: train over lists or ranges of any settings."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from chiasm.cli.fit import BUDGETS
+from chiasm.config import ConfigError
+
+HELP = "train over lists or ranges of any settings"
+
+
+def parser(argv: Sequence[str]) -> ArgumentParser:
+    """What may be given."""
+    parser = ArgumentParser(
+        usage="chiasm sweep [DATA] [--KEY V1 V2 ...] [--KEY LO..HI[:log]] [options]",
+        description="Train over lists or ranges of any settings of chiasm fit, such as --loss.gamma 0.01 0.4 1 1.5 2. "
+        "The same command, once more or on another machine that sees the folder, joins the sweep and goes on with it.",
+    )
+    parser.add_argument("source", nargs="?", metavar="DATA", help="as for fit")
+    parser.add_argument("--preset", default="compact", help="the settings to start from, as for fit")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="every point is trained once for each")
+    parser.add_argument("--method", choices=["grid", "random", "tpe"], default="grid", help="how points are chosen")
+    parser.add_argument("--trials", type=int, default=20, help="how many points random and tpe sample")
+    parser.add_argument("--name", type=str | None, default=None, help="of the sweep; by default made of its keys")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs and sweeps")
+    parser.add_argument("--storage", type=str | None, default=None, help="path or database URL of the optuna study")
+    parser.add_argument("--resume", type=bool, default=True, help="whether to join a sweep of that name")
+    for budget in BUDGETS:
+        parser.add_argument("--" + budget.replace("_", "-"), nargs="+", default=[], help=f"as --train.{budget}")
+    # Any setting may be swept, so that its values are read as text here and checked by name and type later.
+    for flag in dict.fromkeys(word.partition("=")[0] for word in argv if argv[:1] == ["sweep"]):
+        if re.fullmatch(r"--\w+(\.\w+)+", flag):
+            parser.add_argument(flag, nargs="+", type=str, default=[])
+    return parser
+
+
+def run(options: Namespace) -> None:
+    """Work on the sweep until all of it is done."""
+    if options.trials < 1:
+        raise ConfigError(f"--trials: got {options.trials}; give a positive number of points.")
+    given = {key: values for key, values in options.items() if "." in key}
+    given |= {f"train.{budget}": options[budget] for budget in BUDGETS if options[budget]}
+    if importlib.util.find_spec("optuna") is None:
+        raise ConfigError("sweep: optuna is not installed here; pip install 'chiasm[sweep]'")
+    from chiasm.presets import from_preset
+    from chiasm.sweep.space import Space
+    from chiasm.sweep.sweep import print_summary, sweep
+
+    base = from_preset(options.preset, {} if options.source is None else {"data": {"source": options.source}})
+    result = sweep(
+        Space.parse(base, given),
+        preset=options.preset,
+        seeds=options.seeds,
+        method=options.method,
+        num_points=options.trials,
+        name=options.name,
+        runs=options.runs,
+        storage=options.storage,
+        resume=options.resume,
+        progress_bar=sys.stderr.isatty(),
+    )
+    print_summary(result)

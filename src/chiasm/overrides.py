@@ -1,0 +1,92 @@
+"""Configurations and plain values: read from them, written to them, changed under dotted keys such as "loss.gamma"."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from chiasm.config import Config, ConfigError, require
+
+T = TypeVar("T")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON types (tuples become lists)."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        return [plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+
+    return plain(dataclasses.asdict(config))
+
+
+def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:
+    """Build a configuration from plain JSON types: the inverse of to_dict.
+
+    Raises:
+        ConfigError: for an unknown key or a value of the wrong type, naming the key.
+    """
+    types = get_type_hints(cls)
+    unknown = sorted(set(values) - set(types))
+    if unknown:
+        raise ConfigError(f"{where}{unknown[0]}: no such key; known here are {', '.join(types)}.")
+    return cls(**{key: _from_plain(types[key], value, f"{where}{key}") for key, value in values.items()})
+
+
+def _from_plain(kind: Any, value: Any, key: str) -> Any:
+    """A plain value as the type of its field."""
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
+        return from_dict(kind, value, f"{key}.")
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        fits = arguments[-1] is Ellipsis or len(arguments) == len(value)
+        require(fits, key, value, f"give {len(arguments)} values")
+        return tuple(_from_plain(arguments[0], item, key) for item in value)
+    if origin is Literal:
+        require(value in arguments, key, value, f"give one of {', '.join(map(repr, arguments))}")
+        return value
+    options = arguments if origin is UnionType else (kind,)
+    if float in options and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    named = " or ".join("null" if o is type(None) else getattr(o, "__name__", str(o)) for o in options)
+    fits = any(type(value) is o for o in options)
+    require(fits, key, value, f"give {named}")
+    return value
+
+
+def changed(config: Config, changes: Mapping[str, Any]) -> Config:
+    """A configuration with the settings under some dotted keys exchanged.
+
+    Raises:
+        ConfigError: for an unknown key or a value that does not fit.
+    """
+    settings = to_dict(config)
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        section = settings
+        for part in path:
+            # An unknown section is made here and refused, with the known ones, when all is read.
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
+                raise ConfigError(f"{key}: no such key; {part} has no keys of its own.")
+        section[last] = value
+    return from_dict(Config, settings)
+
+
+def lookup(config: Config, key: str) -> Any:
+    """The value under a dotted key, in plain JSON types."""
+    value: Any = to_dict(config)
+    for part in key.split("."):
+        value = value[part]
+    return value
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
