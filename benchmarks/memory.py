@@ -68,9 +68,9 @@ def memory_of_data(num: int) -> None:
         batches = Batches(labelled, np.arange(num), config.train.batch_size, seed=0)
         for loaded in batches.iterate(0, 100, similar=True):
             pixels = (loaded.x, loaded.x_partner, loaded.x_positive, loaded.x_negative)
-            x, *others = (to_unit(torch.from_numpy(p)) for p in pixels)
+            x, partner, *similar = (to_unit(torch.from_numpy(p)) for p in pixels)
             labels = torch.from_numpy(loaded.is_negative), torch.from_numpy(classes[loaded.index])
-            terms = objective(Batch(x, *others, *labels), 1.0).terms
+            terms = objective(Batch(x, partner, None, *similar, *labels), 1.0).terms
             torch.stack(list(terms.values())).sum().backward()
         status = Path("/proc/self/status").read_text().splitlines()
         anonymous = next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))

@@ -79,3 +79,15 @@ def test_optimiser_state_survives(model: CrossModel, tmp_path: Path) -> None:
     assert wanted.keys() == got.keys()
     for i in wanted:
         torch.testing.assert_close(got[i], wanted[i])
+
+
+def test_restored_moments_lie_on_the_device_and_in_the_layout_of_their_parameters() -> None:
+    """Meta tensors stand for a GPU: what is read from a file lies on the CPU and must follow the parameters."""
+    weight = torch.nn.Parameter(torch.empty(4, 3, 2, 2, device="meta").to(memory_format=torch.channels_last))
+    optimizer = torch.optim.Adam([weight])
+    moments = {name: torch.ones(4, 3, 2, 2) for name in ("exp_avg", "exp_avg_sq")}
+    tensors = {f"optimizer.0.{name}": value for name, value in {"step": torch.tensor(3.0), **moments}.items()}
+    restore_optimizer(optimizer, "optimizer", tensors)
+    for name in moments:
+        assert optimizer.state[weight][name].device.type == "meta"
+        assert optimizer.state[weight][name].is_contiguous(memory_format=torch.channels_last)

@@ -105,6 +105,17 @@ def test_codes_a_are_contrasted_with_those_of_negatives(model: CrossModel, x: to
     assert "contrastive_a" not in objective(batch._replace(is_negative=None), 0.0).terms
 
 
+def test_codes_b_of_an_image_with_itself_are_not_contrasted(model: CrossModel, x: torch.Tensor) -> None:
+    objective = Objective(model, LossConfig(weight_adversary=0.0, noise_b=0.0, shift_b=0.25))
+    alone = torch.zeros(4, dtype=torch.bool)
+    terms = objective(Batch(x, x, has_partner=alone), 0.0).terms
+    assert terms["contrastive_b"] == 0
+    some = Batch(x, x.roll(1, 0), has_partner=torch.tensor([True, False, True, False]))
+    b, b_partner = (objective.eval().model.encoder_b(part) for part in (x, some.x_partner))
+    expected = contrastive_loss(b[::2], b_partner[::2])
+    torch.testing.assert_close(objective(some, 0.0).terms["contrastive_b"], expected)
+
+
 def test_similar_images_are_positives_at_even_and_negatives_at_odd_places(x: torch.Tensor) -> None:
     x_similar = Batch(x, x_positive=x[:2], x_negative=x[2:]).x_similar
     assert torch.equal(x_similar, x[[0, 2, 1, 3]])

@@ -290,7 +290,8 @@ class TrainConfig:
     steps: int | None = None
     """Budget in optimiser steps."""
     max_minutes: float | None = None
-    """Budget in minutes. Training ends with the first budget that is used up."""
+    """Budget in minutes. Training ends with the first budget that is used up. The step size then follows the clock, so
+    that only a budget in steps or epochs repeats and resumes to the last bit."""
     lr: float = 1e-3
     """Adam's step size at the start; a cosine takes it to zero as the budget ends."""
     betas: tuple[float, float] = (0.5, 0.999)

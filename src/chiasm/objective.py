@@ -17,6 +17,7 @@ from chiasm.losses import (
     HalfCode,
     HalfImages,
     HalfMask,
+    Mask,
     Scalar,
     classification_loss,
     code_cycle_loss,
@@ -46,6 +47,7 @@ class Batch(NamedTuple):
     Attributes:
         x: [x1; x2], n images, an even number.
         x_partner: for each image another one of its class; itself if there is no other.
+        has_partner: which partners are another image; all when not given.
         x_positive: for each image at an even place the most similar one of its class.
         x_negative: for each image at an odd place one of the most similar of other classes.
         is_negative: which x_negative are known to be of another class.
@@ -55,6 +57,7 @@ class Batch(NamedTuple):
 
     x: Images
     x_partner: Images | None = None
+    has_partner: Mask | None = None
     x_positive: HalfImages | None = None
     x_negative: HalfImages | None = None
     is_negative: HalfMask | None = None
@@ -205,7 +208,7 @@ class Objective(nn.Module):
             loss = contrastive_loss(codes.a_partner[1::2], codes.a_negative, batch.is_negative)
             terms["contrastive_a"] = weight * loss
         if codes.b_partner is not None:
-            terms["contrastive_b"] = weight * contrastive_loss(codes.b, codes.b_partner)
+            terms["contrastive_b"] = weight * contrastive_loss(codes.b, codes.b_partner, batch.has_partner)
         return terms
 
     def _code_terms(self, codes: BatchCodes) -> Terms:

@@ -48,6 +48,7 @@ def test_partner_is_another_image_of_the_class(image_set):
         pairs |= set(zip(batch.index.tolist(), batch.partner.tolist(), strict=True))
     expected = {(i, j) for group in ([0, 5, 7], [1, 8, 12]) for i in group for j in group if i != j}
     assert pairs == expected | {(3, 3), (6, 6), (9, 9)}
+    np.testing.assert_array_equal(batch.has_partner, ~np.isin(batch.index, [3, 6, 9]))
 
 
 def test_few_labelled_images_come_up_as_often_as_unlabelled_ones(image_set):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from chiasm.config import ConfigError, DataConfig
-from chiasm.data import UNLABELLED, ImageSet, hide_labels
+from chiasm.data import UNLABELLED, ImageSet, hide_labels, keep_classes
 
 
 def test_class_shows_all_and_none_shows_nothing(avatars: ImageSet) -> None:
@@ -56,3 +56,20 @@ def test_the_choice_follows_the_split_seed(avatars: ImageSet) -> None:
 def test_a_fraction_out_of_range_is_refused() -> None:
     with pytest.raises(ConfigError, match="data.labelled"):
         DataConfig(labelled=1.5)
+
+
+def test_only_classes_of_the_training_part_are_told_apart(avatars: ImageSet) -> None:
+    train = np.flatnonzero(np.isin(avatars.classes, [2, 5, 7]))
+    kept = keep_classes(avatars, train)
+    assert kept.class_names == tuple(avatars.class_names[i] for i in (2, 5, 7))
+    assert (kept.classes[train] == np.searchsorted([2, 5, 7], avatars.classes[train])).all()
+    others = np.setdiff1d(np.arange(len(avatars)), train)
+    assert (kept.classes[others] == UNLABELLED).all()
+
+
+def test_unlabelled_training_images_stay_unlabelled(avatars: ImageSet) -> None:
+    some = hide_labels(avatars, DataConfig(supervision="partial", labelled=0.5))
+    train = np.arange(0, len(avatars), 2)
+    kept = keep_classes(some, train)
+    assert ((kept.classes[train] == UNLABELLED) == (some.classes[train] == UNLABELLED)).all()
+    assert keep_classes(hide_labels(avatars, DataConfig(supervision="none")), train).class_names == ()

@@ -2,21 +2,26 @@ import dataclasses
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from PIL import Image
 
-from chiasm.checkpoint import load_model
+from chiasm.checkpoint import load_model, load_state
 from chiasm.config import Config, ConfigError, GanConfig, LossConfig
+from chiasm.data import load_split, open_data
 from chiasm.presets import PRESETS, from_preset, unlabelled
 from chiasm.runs import RunError, RunFolder, read_metrics
 from chiasm.training import fit
 from chiasm.training.budget import Budget, step_size
-from chiasm.training.loop import TrainingDivergedError
+from chiasm.training.loop import Loop, TrainingDivergedError
+from chiasm.training.summary import summary
 from chiasm.training.validate import choose_matrix
 
 
@@ -78,18 +83,67 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Co
     assert not torch.equal(first["generator.rgb.weight"], other["generator.rgb.weight"])
 
 
-@pytest.mark.parametrize("gan", [GanConfig(), GanConfig(weight=0.1, r1=1.0, widths=(4,))])
-def test_resuming_goes_on_as_if_never_stopped(gan: GanConfig, config: Config, tmp_path: Path) -> None:
-    config = dataclasses.replace(with_train(config, cosine=False), gan=gan)
-    whole = fit(with_train(config, steps=4), runs=tmp_path, progress_bar=False)
-    half = fit(with_train(config, steps=2), name="half", runs=tmp_path, progress_bar=False)
-    resumed = fit(with_train(config, steps=4), resume=half.run, progress_bar=False)
-    assert resumed.step == 4
-    wanted, got = weights(whole.run), weights(resumed.run)
-    assert all(torch.equal(wanted[name], got[name]) for name in wanted)
+@pytest.mark.parametrize(
+    ("loss", "gan"),
+    [
+        pytest.param({}, {}, id="negatives"),
+        pytest.param({"weight_difference": 0.0, "shift_b": 0.1, "weight_consistency": 0.1}, {}, id="shift"),
+        pytest.param({}, {"weight": 0.1, "r1": 1.0, "widths": (4,)}, id="gan"),
+    ],
+)
+def test_resuming_goes_on_as_if_never_stopped(
+    loss: dict, gan: dict, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the default's cosine: the run that is stopped and the one that is not have the same budget."""
+    config = with_train(config, steps=6, cosine=True)
+    config = dataclasses.replace(config, loss=LossConfig(**loss), gan=GanConfig(**gan))
+    whole = fit(config, runs=tmp_path, progress_bar=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_agree", lambda self, stop: self.step == 3)
+        half = fit(config, name="half", runs=tmp_path, progress_bar=False)
+    assert half.interrupted
+    assert half.step == 3
+    resumed = fit(config, resume=half.run, progress_bar=False)
+    assert resumed.step == 6
+    expected, got = weights(whole.run), weights(resumed.run)
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
     steps = [row["step"] for row in read_metrics(resumed.run / "metrics.csv")]
     assert steps == sorted(steps)
-    assert sum("swap/swap" in row for row in read_metrics(whole.run / "metrics.csv")) == 2
+    assert sum("swap/swap" in row for row in read_metrics(whole.run / "metrics.csv")) == 3
+
+
+def test_a_compiled_training_that_crosses_late_resumes_bit_exact(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("stop_and_resume.py")
+    subprocess.run([sys.executable, script, tmp_path], check=True, timeout=500)
+
+
+def test_optimisers_are_restored_after_the_devices_are_set_up(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = []
+    setup, load = Fabric.setup, Loop.load
+    monkeypatch.setattr(Fabric, "setup", lambda self, *parts: order.append("set up") or setup(self, *parts))
+    monkeypatch.setattr(Loop, "load", lambda self: order.append("restore") or load(self))
+    half = fit(with_train(config, steps=2), runs=tmp_path, progress_bar=False)
+    fit(with_train(config, steps=4), resume=half.run, progress_bar=False)
+    assert order == ["set up", "set up", "restore"]
+
+
+def test_the_adversary_tells_apart_the_classes_of_the_training_part_alone(config: Config, tmp_path: Path) -> None:
+    result = fit(config, runs=tmp_path, progress_bar=False)
+    images = open_data(config.data, config.model.side_px, progress_bar=False)
+    seen = np.unique(images.classes[load_split(result.run / "split.json", images).train])
+    _, tensors = load_state(result.run / "checkpoint")
+    last = max((name for name in tensors if name.startswith("objective/adversary.layers")), key=str)
+    assert len(tensors[last]) == len(seen) < len(images.class_names)
+
+
+@pytest.mark.parametrize(("budget", "expected"), [({"max_minutes": 0.02, "steps": None}, True), ({}, False)])
+def test_a_timed_run_says_the_steps_that_repeat_it(
+    budget: dict, expected: bool, config: Config, tmp_path: Path
+) -> None:
+    result = fit(with_train(config, **budget), runs=tmp_path, progress_bar=False)
+    assert (f"--steps {result.step}" in summary(result)) == expected
 
 
 def test_a_finished_run_asks_for_a_larger_budget(trained: Path, config: Config) -> None:

@@ -5,7 +5,7 @@ from chiasm.data.decode import decode_image, read_image
 from chiasm.data.describe import contact_sheet, describe
 from chiasm.data.find_source import open_data
 from chiasm.data.image_set import UNLABELLED, DataError, ImageSet
-from chiasm.data.labels import hide_labels
+from chiasm.data.labels import hide_labels, keep_classes
 from chiasm.data.splits import Split, load_split, make_split, save_split
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "read_image",
     "save_split",
     "hide_labels",
+    "keep_classes",
 ]

@@ -36,6 +36,11 @@ class BatchIndices:
     index: Indices
     partner: Indices
 
+    @property
+    def has_partner(self) -> NDArray[np.bool_]:
+        """[n] which images have a partner that is not the image itself."""
+        return self.index != self.partner
+
 
 @dataclass(frozen=True)
 class LoadedBatch:
@@ -46,6 +51,7 @@ class LoadedBatch:
         partner: [n] indices of their partners.
         x: [n, 3, side, side] uint8, the images.
         x_partner: the partners likewise, or None where they were not asked for.
+        has_partner: [n] which images have a partner that is not the image itself.
         x_positive: [n / 2, 3, side, side] for each image at an even place the most similar one of its class, or None
             likewise.
         x_negative: for each image at an odd place one of the most similar of other classes, or None likewise.
@@ -56,6 +62,7 @@ class LoadedBatch:
     partner: Indices
     x: NDArray[np.uint8]
     x_partner: NDArray[np.uint8] | None
+    has_partner: NDArray[np.bool_]
     x_positive: NDArray[np.uint8] | None = None
     x_negative: NDArray[np.uint8] | None = None
     is_negative: NDArray[np.bool_] | None = None
@@ -137,14 +144,21 @@ class Batches:
         x = self.images.gather(batch.index)
         x_partner = self.images.gather(batch.partner) if partners else None
         if not similar:
-            return LoadedBatch(batch.index, batch.partner, x, x_partner)
+            return LoadedBatch(batch.index, batch.partner, x, x_partner, batch.has_partner)
         positive = self._find_positives(step, x[::2])
         negative = self._find_negatives(step // STEPS_AT_ONCE)[step % STEPS_AT_ONCE]
         own, others = self.images.classes[batch.index[1::2]], self.images.classes[negative]
         is_negative = (own != UNLABELLED) & (others != UNLABELLED) & (own != others)
         pixels = self.images.gather(np.concatenate([positive, negative]))
         return LoadedBatch(
-            batch.index, batch.partner, x, x_partner, pixels[: len(positive)], pixels[len(positive) :], is_negative
+            batch.index,
+            batch.partner,
+            x,
+            x_partner,
+            batch.has_partner,
+            pixels[: len(positive)],
+            pixels[len(positive) :],
+            is_negative,
         )
 
     def iterate(

@@ -43,6 +43,27 @@ def hide_labels(images: ImageSet, config: DataConfig) -> ImageSet:
     return dataclasses.replace(images, classes=classes, class_names=names)
 
 
+def keep_classes(images: ImageSet, train: NDArray[np.int64]) -> ImageSet:
+    """The same images with the classes of the training images alone; images of other classes become unlabelled.
+
+    What tells classes apart must not know of classes that it never sees: an answer that is uniform over all of them
+    would be asked for instead of one that tells nothing.
+
+    Args:
+        images: the images with the labels that a training may see.
+        train: indices of the training images.
+
+    Returns:
+        A set that differs in `classes`, numbered anew in the same order, and in `class_names` alone.
+    """
+    seen = np.unique(images.classes[train])
+    seen = seen[seen != UNLABELLED]
+    number = np.full(len(images.class_names) + 1, UNLABELLED, dtype=np.int64)  # the last place is UNLABELLED's
+    number[seen] = np.arange(len(seen))
+    names = tuple(images.class_names[i] for i in seen)
+    return dataclasses.replace(images, classes=number[images.classes], class_names=names)
+
+
 def _pairs(classes: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """[m, 2] images in random pairs of one class, no image twice."""
     shuffled = rng.permutation(np.flatnonzero(classes != UNLABELLED))

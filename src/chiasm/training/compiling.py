@@ -44,5 +44,7 @@ def compile_networks(model: CrossModel, config: TrainConfig, budget: Budget) -> 
     # A process may compile a function eight times and then runs it slowly; a sweep trains more models than that.
     torch.compiler.reset()
     for network in (model.encoder_a, model.encoder_b, model.generator):
-        network.compile()
+        # Kernels for each size of batch apart: those for any size depend on which sizes came first, so that a run that
+        # is resumed after crossing began would round differently.
+        network.compile(dynamic=False)
     return True

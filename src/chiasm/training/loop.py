@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from chiasm.checkpoint import flatten_optimizer, load_state, restore_optimizer, save_model, save_state
 from chiasm.config import Config, ConfigError
-from chiasm.data import Batches, ImageSet, LoadedBatch, Split, hide_labels
+from chiasm.data import Batches, ImageSet, LoadedBatch, Split, hide_labels, keep_classes
 from chiasm.evaluation.metrics.shortcuts import alarms
 from chiasm.inference import to_unit
 from chiasm.objective import Batch, DiscriminatorObjective, Objective
@@ -56,6 +56,7 @@ class FitResult:
         figures: the figures' paths.
         interrupted: whether it was stopped before its budget was used up.
         alarms: what is wrong with the model, as of the last validation.
+        by_clock: whether the budget was in minutes, so that only a budget of as many steps can be repeated exactly.
     """
 
     run: Path
@@ -65,6 +66,7 @@ class FitResult:
     figures: list[Path]
     interrupted: bool
     alarms: list[str]
+    by_clock: bool
 
 
 class Loop:
@@ -83,7 +85,7 @@ class Loop:
         progress_bar: bool,
     ) -> None:
         train = config.train
-        shown = hide_labels(images, config.data)
+        shown = keep_classes(hide_labels(images, config.data), split.train)
         self.fabric, self.config, self.folder, self.progress_bar = fabric, config, folder, progress_bar
         self.schedule = schedule
         self.batches = Batches(shown, split.train, train.batch_size, train.seed, fabric.global_rank, fabric.world_size)
@@ -139,6 +141,7 @@ class Loop:
             figures=figures,
             interrupted=interrupted,
             alarms=self.alarms,
+            by_clock=self.budget.seconds is not None,
         )
 
     def training_step(self, loaded: LoadedBatch, progress: float) -> dict[str, torch.Tensor]:
@@ -168,6 +171,7 @@ class Loop:
             x=to_unit(send(loaded.x)),
             image_index=send(loaded.index),
             x_partner=images(loaded.x_partner),
+            has_partner=send(loaded.has_partner),
             x_positive=images(loaded.x_positive),
             x_negative=images(loaded.x_negative),
             is_negative=None if known is None else send(known),

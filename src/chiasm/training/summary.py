@@ -10,6 +10,8 @@ def summary(result: FitResult) -> str:
     lines = [f"{result.step} steps in {result.minutes:.1f} minutes; {result.run}"]
     if result.interrupted:
         lines.append(f"stopped early; go on with: chiasm fit --resume {result.run}")
+    elif result.by_clock:
+        lines.append(f"the step size followed the clock; what repeats exactly is a budget of --steps {result.step}")
     metrics = result.metrics
     lines.append("on held-out images (mean absolute error, pixels in [-1, 1]):")
     lines.append(f"  reconstruction  {metrics['swap/reconstruction']:.3f}")

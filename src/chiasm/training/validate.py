@@ -46,7 +46,8 @@ class Validation:
         """The training's terms and the swap error, without noise and with frozen statistics."""
         x = self._load(self.batch.index, device)
         partners = self._load(self.batch.partner, device) if self.images.has_classes else None
-        terms = objective(Batch(x, partners), 1.0).terms
+        has_partner = torch.from_numpy(self.batch.has_partner).to(device)
+        terms = objective(Batch(x, partners, has_partner), 1.0).terms
         values = {f"val/{name}": float(value) for name, value in terms.items()}
         values["val/loss"] = sum(values.values())
         errors = swap_errors(objective.model, self.images, self.triplets)
