@@ -43,9 +43,7 @@ class Baseline(Objective):
     needed: tuple[Need, ...] = ("classes",)
 
     def __init__(self, config: Config, images: ImageSet, discriminator: Discriminator | None = None) -> None:
-        super().__init__(
-            CrossModel(config.model, config.data.fit), config.loss, config.gan, discriminator=discriminator
-        )
+        super().__init__(CrossModel.of(config), config.loss, config.gan, discriminator=discriminator)
 
     def needs(self, data: Need) -> bool:
         """Whether the method needs these data."""

@@ -24,6 +24,16 @@ def test_a_saved_model_generates_the_same(model: CrossModel, tmp_path: Path) -> 
         assert torch.equal(load_model(path).generator(a, b), model.eval().generator(a, b))
 
 
+def test_a_model_remembers_the_noise_it_learned_with(model: CrossModel, tmp_path: Path) -> None:
+    model.noise_b = 0.75
+    save_model(model, tmp_path)
+    assert load_model(tmp_path).noise_b == 0.75
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"noise_b": -1.0}))
+    with pytest.raises(CheckpointError, match="noise_b"):
+        load_model(tmp_path)
+
+
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="config.json is missing"):
         load_model(tmp_path)

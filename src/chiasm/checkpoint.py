@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from chiasm.config import ConfigError, DataConfig, ModelConfig
+from chiasm.config import ConfigError, DataConfig, LossConfig, ModelConfig
 from chiasm.files import write_atomically
 from chiasm.networks import CrossModel
 from chiasm.overrides import from_dict, to_dict
@@ -48,10 +48,11 @@ def load_model(path: Path) -> CrossModel:
     try:
         values = _read_json(folder / MODEL_FILE)
         fit = from_dict(DataConfig, {"fit": values.pop("fit", "crop")}).fit
+        noise_b = from_dict(LossConfig, {"noise_b": values.pop("noise_b", 0.0)}).noise_b
         config = from_dict(ModelConfig, values)
     except ConfigError as error:
         raise CheckpointError(f"{folder / MODEL_FILE} does not describe a model of this version: {error}") from error
-    model = CrossModel(config, fit)
+    model = CrossModel(config, fit, noise_b)
     tensors = _read_tensors(folder / WEIGHTS_FILE)
     try:
         model.load_state_dict(tensors)
@@ -104,7 +105,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, name: str, tensors: dict
 
 def _settings(model: CrossModel) -> dict[str, Any]:
     """What config.json holds: how images become the model's, and its networks."""
-    return {"fit": model.fit, **to_dict(model.config)}
+    return {"fit": model.fit, "noise_b": model.noise_b, **to_dict(model.config)}
 
 
 def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:

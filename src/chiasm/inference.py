@@ -11,6 +11,8 @@ from torch import Tensor
 from chiasm.networks import CrossModel
 
 BATCH = 64
+STEP_PER_NOISE = 2.0
+"""Chosen on validation images, see docs/lab-notes.md."""
 
 
 def to_unit(images: UInt8[Tensor, "n 3 side side"]) -> Float[Tensor, "n 3 side side"]:
@@ -23,17 +25,39 @@ def to_bytes(x: Float[Tensor, "n 3 side side"]) -> NDArray[np.uint8]:
     return x.add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu().contiguous().numpy()
 
 
-@torch.inference_mode()
+def quantise(b: Float[Tensor, "n b"], noise_b: float) -> Float[Tensor, "n b"]:
+    """Codes B as they are handed out: rounded to a grid of STEP_PER_NOISE standard deviations of the training's noise.
+
+    The generator has learned to see through as much noise, and what the encoder wrote below the noise, where the
+    adversary could not read it, is rounded away. A code then holds a bounded number of bits.
+
+    Args:
+        b: codes as the encoder gives them.
+        noise_b: standard deviation of the noise on codes B in training; without noise they are left as they are.
+
+    Source: uniform scalar quantisation, Gray & Neuhoff 1998, section II; docs/method.md, section 7.
+    """
+    step = STEP_PER_NOISE * noise_b
+    return (b / step).round() * step if step > 0 else b
+
+
 def encode(model: CrossModel, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-    """Codes A and B of images.
+    """Codes A and B of images, B as it is handed out.
 
     Args:
         model: in evaluation mode.
         images: [n, 3, side, side] uint8.
 
     Returns:
-        [n, a] and [n, b] on the CPU.
+        [n, a] and [n, b] on the CPU; see quantise for B.
     """
+    a, b = read_codes(model, images)
+    return a, quantise(b, model.noise_b)
+
+
+@torch.inference_mode()
+def read_codes(model: CrossModel, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+    """As encode, with codes B as the encoder gives them."""
     device = next(model.parameters()).device
     codes_a, codes_b = [], []
     for start in range(0, len(images), BATCH):

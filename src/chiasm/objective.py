@@ -319,7 +319,7 @@ def build_objective(config: Config, images: ImageSet) -> tuple[Objective, Discri
         images: with the labels that training may see.
     """
     num_classes = len(images.class_names)
-    model = CrossModel(config.model, config.data.fit)
+    model = CrossModel.of(config)
     discriminator = DiscriminatorObjective(config.gan, num_classes) if config.gan.weight > 0 else None
     objective = Objective(
         model,

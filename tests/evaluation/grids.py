@@ -49,9 +49,10 @@ class _Function(nn.Module):
         return self.function(*x)
 
 
-def fake(encode_a, encode_b, generate) -> CrossModel:
+def fake(encode_a, encode_b, generate, noise_b: float = 0.0) -> CrossModel:
     """A model whose three parts are functions."""
-    model = CrossModel(ModelConfig(side_px=SIDE, encoder_widths=(2,), generator_widths=(2, 2), dense_widths=()))
+    config = ModelConfig(side_px=SIDE, encoder_widths=(2,), generator_widths=(2, 2), dense_widths=())
+    model = CrossModel(config, noise_b=noise_b)
     model.encoder_a, model.encoder_b, model.generator = map(_Function, (encode_a, encode_b, generate))
     return model.eval()
 
@@ -64,9 +65,9 @@ def unflat(code: Tensor) -> Tensor:
     return code.reshape(-1, 3, SIDE, SIDE)
 
 
-def copies_x1() -> CrossModel:
+def copies_x1(noise_b: float = 0.0) -> CrossModel:
     """Code A is the whole image, code B is ignored."""
-    return fake(flat, flat, lambda a, b: unflat(a))
+    return fake(flat, flat, lambda a, b: unflat(a), noise_b)
 
 
 def copies_x2() -> CrossModel:

@@ -17,7 +17,7 @@ from chiasm.evaluation.classifiers import Classifier, factor_labels, fit_classif
 from chiasm.evaluation.probes import FactorProbes, fit_factor, pixels
 from chiasm.evaluation.references import Indices, mean_image
 from chiasm.evaluation.triplets import Triplets, sample_triplets
-from chiasm.inference import encode, generate
+from chiasm.inference import encode, generate, quantise, read_codes
 from chiasm.networks import CrossModel
 
 SAMPLES, CLASSES = "held_out_samples", "held_out_classes"
@@ -51,7 +51,6 @@ class EvaluationContext:
         model: the model to be measured.
         images: the set.
         train: the model's training images.
-        noise_b: standard deviation of the noise on code B in training.
         num: mixes in each part.
         seed: of everything.
     """
@@ -59,7 +58,6 @@ class EvaluationContext:
     model: CrossModel
     images: ImageSet
     train: Indices
-    noise_b: float
     num: int
     seed: int
     _probes: dict[int, FactorProbes | str] = field(default_factory=dict)
@@ -74,16 +72,12 @@ class EvaluationContext:
         """A classifier of real images; None where there is nothing to classify."""
         return fit_classifier(self.images, self.train, self.seed)
 
-    @property
-    def noises(self) -> dict[str, float]:
-        """The inputs of probes that get noise."""
-        return {"b_used": self.noise_b} if self.noise_b > 0 else {}
-
     def inputs(self, index: Indices) -> dict[str, Tensor]:
-        """What probes read, [n, width] each: codes A and B, code B to be used with noise, small images."""
+        """What probes read, [n, width] each: code A, code B as handed out, code B before rounding, small images."""
         images = self.images.gather(index)
-        a, b = encode(self.model, images)
-        return {"a": a, "b": b, **dict.fromkeys(self.noises, b), "pixels": pixels(images)}
+        a, b_exact = read_codes(self.model, images)
+        b = quantise(b_exact, self.model.noise_b)
+        return {"a": a, "b": b, **({"b_exact": b_exact} if self.model.noise_b > 0 else {}), "pixels": pixels(images)}
 
     @cached_property
     def _fit(self) -> tuple[Indices, dict[str, Tensor]]:
@@ -95,7 +89,7 @@ class EvaluationContext:
         if factor not in self._probes:
             fit, inputs = self._fit
             labels = factor_labels(self.images)[1][fit, factor]
-            self._probes[factor] = fit_factor(inputs, self.noises, labels, self.seed)
+            self._probes[factor] = fit_factor(inputs, labels, self.seed)
         return self._probes[factor]
 
 

@@ -28,7 +28,6 @@ def evaluate(
     images: ImageSet,
     split: Split,
     *,
-    noise_b: float,
     metrics: Sequence[str] | None = None,
     seed: int = 0,
     num: int = 1000,
@@ -41,7 +40,6 @@ def evaluate(
         model: in evaluation mode.
         images: the images and what is known of them.
         split: what the model was trained on, and what it was not.
-        noise_b: standard deviation of the noise on code B in the model's training.
         metrics: names of those to measure, see METRICS; by default all.
         seed: of all sampling, the probes and the classifiers.
         num: mixes in each part.
@@ -58,7 +56,7 @@ def evaluate(
     started = time.perf_counter()
     chosen = choose_metrics(metrics)
     parts = find_held_out(images, split, part)
-    context = EvaluationContext(model, images, split.train, noise_b, num, seed)
+    context = EvaluationContext(model, images, split.train, num, seed)
     with tqdm(total=len(parts) * len(chosen), disable=not progress_bar, leave=False, unit="metric") as bar:
         measured = {p.name: _measure(MixedSet(context, p), chosen, bar) for p in parts}
     reasons: dict[str, str] = {}
@@ -66,7 +64,7 @@ def evaluate(
     for name in (SAMPLES, CLASSES):
         if name not in results:
             reasons[name] = f"the split has no such images in its part {part!r}"
-    about = {"part": part, "seed": seed, "num": num, "noise_b": noise_b, "interval": bootstrap.HOW}
+    about = {"part": part, "seed": seed, "num": num, "noise_b": model.noise_b, "interval": bootstrap.HOW}
     num_images = {"train": len(split.train)} | {p.name: len(p.indices) for p in parts}
     details = {"num_images": num_images, "versions": _versions()}
     seconds = round(time.perf_counter() - started, 1)

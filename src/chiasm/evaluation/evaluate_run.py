@@ -56,7 +56,6 @@ def evaluate_run(
     data = dataclasses.replace(config.data, fit=model.fit, source=source or config.data.source)
     images = open_data(data, model.config.side_px, progress_bar=progress_bar)
     split = load_split(run.split, images) if run is not None and data == config.data else make_split(images, data)
-    noise_b = config.loss.noise_b if run is not None else 0.0
     results = evaluate(
         model,
         images,
@@ -64,7 +63,6 @@ def evaluate_run(
         metrics=metrics,
         seed=seed,
         num=num,
-        noise_b=noise_b,
         part=part,
         progress_bar=progress_bar,
     )

@@ -46,7 +46,7 @@ class FitSettings:
 
 def fit_heads(
     net: nn.Module, inputs: Tensor, labels: Int64[Tensor, "n heads"], prepare: Prepare, settings: FitSettings, seed: int
-) -> None:
+) -> float:
     """Fit a net with early stopping on images of its own validation split.
 
     The net is left with the weights of the round with the lowest validation loss, in evaluation mode.
@@ -58,6 +58,9 @@ def fit_heads(
         prepare: makes a batch of inputs ready, with fresh noise or shifts each time.
         settings: the sizes of the fit.
         seed: of the split, the order and the noise; the weights' start is the caller's.
+
+    Returns:
+        The lowest validation loss.
     """
     order = np.random.default_rng([seed, 11]).permutation(len(inputs))
     num_val = max(1, round(settings.val_fraction * len(inputs)))
@@ -85,6 +88,7 @@ def fit_heads(
             break
     net.load_state_dict(best)
     net.eval()
+    return best_loss
 
 
 @torch.no_grad()

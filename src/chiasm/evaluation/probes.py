@@ -18,24 +18,30 @@ from chiasm.evaluation.fitting import FitSettings, Prepare, fit_heads, predict
 Labels = NDArray[np.int64]
 Kind = Literal["linear", "mlp"]
 
-HIDDEN = 256
-NOISE_SAMPLES = 8
+HIDDEN = 512
 PIXEL_SIDE = 16
 SMALLEST_VARIANCE = 1e-3
 """As a share of the largest: directions with less are not blown up, which would let a probe learn mere noise."""
-SETTINGS: dict[Kind, FitSettings] = {
-    "linear": FitSettings(lr=1e-2),
-    "mlp": FitSettings(lr=2e-3, decay=1e-3),
+SETTINGS: dict[Kind, tuple[FitSettings, ...]] = {
+    "linear": (FitSettings(lr=1e-2),),
+    "mlp": (
+        FitSettings(lr=3e-3, decay=1e-3, max_rounds=60, patience=10),
+        FitSettings(lr=1e-2, decay=1e-1, max_rounds=60, patience=10),
+    ),
 }
+"""What is tried for each kind of probe; the one with the lowest loss on its own validation images is kept."""
 
 
 class Probe(nn.Module):
-    """A linear softmax, or one hidden layer before it."""
+    """A linear softmax, or two hidden layers before it."""
 
     def __init__(self, kind: Kind, width: int, num_values: int) -> None:
         super().__init__()
-        hidden = [nn.Linear(width, HIDDEN), nn.ReLU()] if kind == "mlp" else []
-        self.layers = nn.Sequential(*hidden, nn.Linear(HIDDEN if hidden else width, num_values))
+        widths = [width, HIDDEN, HIDDEN] if kind == "mlp" else [width]
+        layers: list[nn.Module] = []
+        for i in range(len(widths) - 1):
+            layers += [nn.Linear(widths[i], widths[i + 1], bias=False), nn.BatchNorm1d(widths[i + 1]), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], num_values))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Whitened codes -> the logits of the one head."""
@@ -49,51 +55,53 @@ class FittedProbe:
     Attributes:
         net: its layers.
         values: [k] the factor's values that its outputs stand for.
-        prepare: adds the noise and whitens.
-        num_samples: noise samples to average over when it is tested.
+        prepare: whitens.
     """
 
     net: Probe
     values: Labels
     prepare: Prepare
-    num_samples: int
 
-    def right(self, codes: Tensor, labels: Labels, seed: int = 0) -> NDArray[np.float64]:
-        """[m] how often each label is read right, in [0, 1]."""
-        reads = (predict(self.net, codes, self.prepare, seed + 1 + i)[:, 0] for i in range(self.num_samples))
-        return np.mean([self.values[read] == labels for read in reads], axis=0)
+    def right(self, codes: Tensor, labels: Labels) -> NDArray[np.bool_]:
+        """[m] whether each label is read right."""
+        return self.values[predict(self.net, codes, self.prepare)[:, 0]] == labels
 
 
-def fit_probe(codes: Tensor, labels: Labels, *, kind: Kind, noise: float = 0.0, seed: int = 0) -> FittedProbe:
-    """Fit a probe, with early stopping on a validation split of its own.
+def fit_probe(codes: Tensor, labels: Labels, *, kind: Kind, seed: int = 0) -> FittedProbe:
+    """Fit a probe by each of its kind's SETTINGS, with early stopping on a validation split of its own; keep the best.
 
     Args:
         codes: [n, width] codes to learn from.
         labels: [n] >= 0.
-        kind: a logistic regression, or an MLP with one hidden layer of HIDDEN units.
-        noise: standard deviation of the noise that every code gets, fresh in every batch.
-        seed: of the start, the split and the noise.
+        kind: a logistic regression, or an MLP with two hidden layers of HIDDEN units.
+        seed: of the start and the split.
     """
     values, dense = np.unique(labels, return_inverse=True)
-    mean, whiten = _whitening(codes, noise)
+    mean, whiten = _whitening(codes)
 
     def prepare(x: Tensor, training: bool, randomness: torch.Generator) -> Tensor:
-        noisy = x + noise * torch.randn(x.shape, generator=randomness) if noise else x
-        return (noisy - mean) @ whiten
+        return (x - mean) @ whiten
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = Probe(kind, codes.shape[1], len(values))
-    fit_heads(net, codes, torch.from_numpy(dense.reshape(-1, 1)), prepare, SETTINGS[kind], seed)
-    return FittedProbe(net, values, prepare, NOISE_SAMPLES if noise else 1)
+    fitted: list[tuple[float, Probe]] = []
+    for settings in SETTINGS[kind]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = Probe(kind, codes.shape[1], len(values))
+        loss = fit_heads(net, codes, torch.from_numpy(dense.reshape(-1, 1)), prepare, settings, seed)
+        fitted.append((loss, net))
+    return FittedProbe(min(fitted, key=lambda fit: fit[0])[1], values, prepare)
 
 
-def _whitening(codes: Tensor, noise: float) -> tuple[Tensor, Tensor]:
-    """Mean and matrix after which noisy codes have unit variance in every direction, so that fits converge fast."""
-    mean = codes.mean(dim=0)
-    variances, directions = torch.linalg.eigh((codes - mean).T @ (codes - mean) / len(codes))
+def _whitening(codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and matrix after which codes have unit variance in every direction, so that fits converge fast.
+
+    In float64: in float32 the decomposition of codes that hardly vary may not converge.
+    """
+    exact = codes.double()
+    mean = exact.mean(dim=0)
+    variances, directions = torch.linalg.eigh((exact - mean).T @ (exact - mean) / len(codes))
     floor = float(variances.max().clamp(min=1e-12)) * SMALLEST_VARIANCE
-    return mean, directions / (variances.clamp(min=floor) + noise**2).sqrt()
+    return mean.float(), (directions / variances.clamp(min=floor).sqrt()).float()
 
 
 def pixels(images: NDArray[np.uint8]) -> Tensor:
@@ -115,12 +123,11 @@ class FactorProbes:
     num_fit: int
 
 
-def fit_factor(codes: dict[str, Tensor], noises: dict[str, float], labels: Labels, seed: int = 0) -> FactorProbes | str:
+def fit_factor(codes: dict[str, Tensor], labels: Labels, seed: int = 0) -> FactorProbes | str:
     """Fit both kinds of probe on every input for one factor.
 
     Args:
         codes: for each input (`a`, `b`, ...) the codes to learn from, [n, width].
-        noises: the noise that an input gets; 0 where not given.
         labels: [n] the factor's values, UNLABELLED where unknown.
         seed: of everything.
 
@@ -133,8 +140,7 @@ def fit_factor(codes: dict[str, Tensor], noises: dict[str, float], labels: Label
         return "fewer than two values to tell apart among the images that a probe could learn from"
     rows, wanted = torch.from_numpy(known), labels[known]
     probes = {
-        name: {kind: fit_probe(x[rows], wanted, kind=kind, noise=noises.get(name, 0.0), seed=seed) for kind in SETTINGS}
-        for name, x in codes.items()
+        name: {kind: fit_probe(x[rows], wanted, kind=kind, seed=seed) for kind in SETTINGS} for name, x in codes.items()
     }
     return FactorProbes(probes, values, int(values[counts.argmax()]), len(known))
 
@@ -149,7 +155,7 @@ def read_factor(
         codes: the inputs that the probes were fitted on, of other images, [m, width].
         labels: [m] the factor's values; images whose value was not learned are left out.
         groups: [m] what the bootstrap resamples each image with.
-        seed: of the noise and the bootstrap.
+        seed: of the bootstrap.
 
     Returns:
         `chance` (1 / values present), `majority` (rate of the commonest learned value), `num_fit`, and for each input
@@ -165,6 +171,6 @@ def read_factor(
         "num_fit": probes.num_fit,
     }
     for name, by_kind in probes.probes.items():
-        right = {kind: probe.right(codes[name][rows], wanted, seed) for kind, probe in by_kind.items()}
+        right = {kind: probe.right(codes[name][rows], wanted) for kind, probe in by_kind.items()}
         results[name] = {kind: interval(r, groups[usable], seed=seed) for kind, r in right.items()}
     return results

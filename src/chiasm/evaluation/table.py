@@ -19,7 +19,7 @@ def table(results: Mapping[str, Any]) -> str:
     """
     about = results["about"]
     blocks = [
-        f"part {about['part']}, seed {about['seed']}, noise on code B {about['noise_b']:g}, "
+        f"part {about['part']}, seed {about['seed']}, noise on code B in training {about['noise_b']:g}, "
         f"{about['num_images'].get('train', 0)} training images; {about['seconds']:.0f} s\n"
         f"[low, high]: {about['interval']}"
     ]

@@ -1,9 +1,11 @@
 """The whole model: two encoders that share nothing, one generator."""
 
+from __future__ import annotations
+
 import torch
 from torch import nn
 
-from chiasm.config import Fit, ModelConfig
+from chiasm.config import Config, Fit, ModelConfig
 from chiasm.networks.encoder import ENCODERS
 from chiasm.networks.generator import Generator
 
@@ -14,6 +16,7 @@ class CrossModel(nn.Module):
     Args:
         config: the networks.
         fit: how the images that it learns from become square; whatever it is shown later must become so, too.
+        noise_b: standard deviation of the noise on codes B with which the generator learns.
 
     Attributes:
         encoder_a: code A of an image, its class.
@@ -21,9 +24,9 @@ class CrossModel(nn.Module):
         generator: an image from code B, modulated by code A.
     """
 
-    def __init__(self, config: ModelConfig, fit: Fit = "crop") -> None:
+    def __init__(self, config: ModelConfig, fit: Fit = "crop", noise_b: float = 0.0) -> None:
         super().__init__()
-        self.config, self.fit = config, fit
+        self.config, self.fit, self.noise_b = config, fit, noise_b
         self.encoder_a, self.encoder_b = (
             ENCODERS[kind](config, width)
             for kind, width in ((config.encoder_a, config.code_a), (config.encoder_b, config.code_b))
@@ -40,3 +43,8 @@ class CrossModel(nn.Module):
             output=config.output,
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+
+    @classmethod
+    def of(cls, config: Config) -> CrossModel:
+        """New networks for a training, and what a user of them must know of it."""
+        return cls(config.model, config.data.fit, config.loss.noise_b)

@@ -17,7 +17,7 @@ from chiasm.evaluation.format import Row, percent
 from chiasm.evaluation.probes import fit_factor, read_factor
 from chiasm.evaluation.references import Indices
 
-INPUTS = {"a": "code A", "b": "code B", "b_used": "code B + noise", "pixels": "pixels"}
+INPUTS = {"a": "code A", "b": "code B", "b_exact": "code B before rounding", "pixels": "pixels"}
 
 
 def measure(mixed: MixedSet) -> MetricResult:
@@ -26,8 +26,9 @@ def measure(mixed: MixedSet) -> MetricResult:
     Probes learn from training images; those of classes that these do not show, from half of the held-out images.
 
     Returns:
-        For each factor `chance`, `majority` and `num_fit` (see read_factor), and for code `a`, code `b`, code B with
-        the noise of training (`b_used`) and small images (`pixels`) the accuracies `linear` and `mlp`, in [0, 1].
+        For each factor `chance`, `majority` and `num_fit` (see read_factor), and for code `a`, code `b` as it is
+        handed out and, where that is rounded, as the encoder gives it (`b_exact`), and small images (`pixels`) the
+        accuracies `linear` and `mlp`, in [0, 1].
 
     Source: Alain & Bengio 2016, Understanding intermediate layers using linear classifier probes.
     """
@@ -43,7 +44,7 @@ def measure(mixed: MixedSet) -> MetricResult:
         if factor == CLASS and part.name == CLASSES:
             by_class = np.argsort(wanted, kind="stable")
             fit, test = by_class[::2], by_class[1::2]
-            fitted = fit_factor(_take(inputs, fit), context.noises, wanted[fit], context.seed)
+            fitted = fit_factor(_take(inputs, fit), wanted[fit], context.seed)
         else:
             fitted = context.probes(k)
         results[factor] = (
@@ -51,8 +52,6 @@ def measure(mixed: MixedSet) -> MetricResult:
             if isinstance(fitted, str)
             else read_factor(fitted, _take(inputs, test), wanted[test], groups[test], context.seed)
         )
-        if not context.noises and isinstance(results[factor], dict):
-            results[factor]["b_used"] = results[factor]["b"]
     return results
 
 

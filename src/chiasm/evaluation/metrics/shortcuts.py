@@ -20,7 +20,7 @@ from chiasm.evaluation.context import EvaluationContext, MetricResult, MixedSet
 from chiasm.evaluation.format import Row, number, percent
 from chiasm.evaluation.references import ByteImages, Indices
 from chiasm.evaluation.swap import l1
-from chiasm.inference import BATCH, encode, generate, to_bytes, to_unit
+from chiasm.inference import BATCH, encode, generate, quantise, to_bytes, to_unit
 from chiasm.networks import CrossModel
 
 Generated = Float[Tensor, "n 3 h w"]
@@ -169,7 +169,7 @@ def _hidden_signal(model: CrossModel, x1: Generated, codes_1: Codes, codes_2: Co
 
     def cross_twice(perturb: Callable[[Generated], Generated]) -> Distances:
         a_of_a1b2 = read(model.encoder_a, perturb(x_a1b2))
-        b_of_a2b1 = read(model.encoder_b, perturb(x_a2b1))
+        b_of_a2b1 = quantise(read(model.encoder_b, perturb(x_a2b1)), model.noise_b)
         return l1(generate(model, a_of_a1b2, b_of_a2b1), x1)
 
     restored = cross_twice(lambda x: x)

@@ -1,0 +1,115 @@
+"""What must stay unseen has no influence: images outside of the training part are exchanged for others, and nothing
+that may learn from the training part alone changes. `make guards` shows that each of these tests notices a breach."""
+
+import dataclasses
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from evaluation.grids import copies_x1, grid
+
+from benchmarks.baselines import METHODS, configure
+from chiasm.checkpoint import load_model
+from chiasm.config import Config, DataConfig
+from chiasm.data import ImageSet, Split, make_split, open_data
+from chiasm.evaluation import classifiers, probes
+from chiasm.evaluation.context import CLASSES, SAMPLES, EvaluationContext, find_held_out
+from chiasm.evaluation.fitting import FitSettings
+from chiasm.evaluation.references import mean_image, retrieve
+from chiasm.evaluation.triplets import sample_triplets
+from chiasm.objective import build_objective
+from chiasm.presets import tiny
+from chiasm.training import fit
+
+
+def exchange(images: ImageSet, index: np.ndarray) -> ImageSet:
+    """The same set with noise in place of some images, and with the labels of these shuffled."""
+    rng = np.random.default_rng(1)
+    pixels, classes, contents = (np.array(part) for part in (images.images, images.classes, images.contents))
+    pixels[index] = rng.integers(0, 256, pixels[index].shape, dtype=np.uint8)
+    classes[index] = rng.permutation(classes[index])
+    contents[index] = rng.permutation(contents[index])
+    return dataclasses.replace(images, images=pixels, classes=classes, contents=contents)
+
+
+def outside_of_training(split: Split) -> np.ndarray:
+    return np.concatenate([split.val, split.test, split.val_classes, split.test_classes])
+
+
+def train(images: ImageSet, split: Split, config: Config, build: Any, folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """The run of a training on a set and a split that are given, not found."""
+    module = import_module("chiasm.training.fit")  # the package shows the function of that name instead
+    patch.setattr(module, "open_data", lambda *args, **options: images)
+    patch.setattr(module, "make_split", lambda *args: split)
+    return fit(config, runs=folder, build=build, progress_bar=False).run
+
+
+@pytest.mark.parametrize("method", ["default", *METHODS])
+def test_no_training_learns_from_held_out_images(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither from their pixels, as images, partners, positives or negatives, nor from their labels."""
+    config = tiny() if method == "default" else configure(method, "tiny", {}, {})
+    build: Callable[..., Any] = METHODS.get(method, build_objective)
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=6, validate_every=3))
+    images = open_data(config.data, config.model.side_px, progress_bar=False)
+    split = make_split(images, dataclasses.replace(config.data, held_out_classes=0.2))
+    weights = []
+    for i, shown in enumerate((images, exchange(images, outside_of_training(split)))):
+        run = train(shown, split, config, build, tmp_path / str(i), monkeypatch)
+        weights.append(load_model(run).state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_no_validation_looks_at_the_test_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is chosen by, from metrics.csv to the score of a sweep, comes from the validation part."""
+    config = tiny()
+    images = open_data(config.data, config.model.side_px, progress_bar=False)
+    split = make_split(images, dataclasses.replace(config.data, held_out_classes=0.2))
+    test = np.concatenate([split.test, split.test_classes])
+    measured = []
+    for i, shown in enumerate((images, exchange(images, test))):
+        run = train(shown, split, config, build_objective, tmp_path / str(i), monkeypatch)
+        rows = (run / "metrics.csv").read_text().splitlines()
+        place = rows[0].split(",").index("minutes")
+        measured.append([[cell for k, cell in enumerate(row.split(",")) if k != place] for row in rows])
+    assert measured[0] == measured[1]
+
+
+@pytest.fixture
+def held_out() -> tuple[ImageSet, ImageSet, Split]:
+    """A set, the same with all images exchanged that evaluation must not learn from, and the split."""
+    images = grid(num_classes=10, num_contents=4, num_copies=4)
+    split = make_split(images, DataConfig(held_out=0.3, held_out_classes=0.3))
+    return images, exchange(images, outside_of_training(split)), split
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifiers, "SETTINGS", FitSettings(lr=4e-3, batch=32, min_steps=5, max_rounds=2))
+    short = {kind: (FitSettings(lr=5e-2, min_steps=5, max_rounds=2),) for kind in ("linear", "mlp")}
+    monkeypatch.setattr(probes, "SETTINGS", short)
+
+
+@pytest.mark.usefixtures("_quick")
+def test_classifiers_and_probes_learn_from_the_training_part_alone(held_out: tuple[ImageSet, ImageSet, Split]) -> None:
+    images, exchanged, split = held_out
+    first, other = (EvaluationContext(copies_x1(), part, split.train, num=4, seed=0) for part in (images, exchanged))
+    expected, got = first.classifier.state_dict(), other.classifier.state_dict()
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    for kind in ("linear", "mlp"):
+        expected, got = (context.probes(0).probes["a"][kind].net.state_dict() for context in (first, other))
+        assert all(torch.equal(expected[name], got[name]) for name in expected)
+    assert np.array_equal(mean_image(images, split.train), mean_image(exchanged, split.train))
+
+
+def test_retrieval_chooses_among_training_images_of_known_classes(held_out: tuple[ImageSet, ImageSet, Split]) -> None:
+    images, _, split = held_out
+    parts = {part.name: part for part in find_held_out(images, split, "test")}
+    for name, allowed in ((SAMPLES, split.train), (CLASSES, np.concatenate([split.test_classes, split.test]))):
+        triplets = sample_triplets(images, parts[name].indices, 40, 0)
+        found = retrieve(images, *triplets[:3], parts[name].pool)
+        assert np.isin(found[found >= 0], allowed).all()
+        assert (found[found >= 0] != triplets.truth[found >= 0]).all()
