@@ -56,6 +56,13 @@ def test_pure_noise_is_read_at_chance() -> None:
         assert found["a"][kind]["n"] == 200
 
 
+def test_a_control_reads_nothing_from_what_a_probe_reads_well() -> None:
+    (codes, labels), (test, test_labels) = blobs(600, 0.3, 0), blobs(300, 0.3, 1)
+    found = read_factor(fit_factor({"b": codes}, labels, thorough=True), {"b": test}, test_labels, np.arange(300))
+    assert found["b"]["mlp"]["mean"] > 0.9
+    assert found["control"]["mean"] < 0.4
+
+
 def test_unknown_and_unlearned_values_are_left_out() -> None:
     labels = np.array([0, 1, 0, 1, 0, 0, 2, 2])
     labels[:2] = UNLABELLED
@@ -93,7 +100,8 @@ def test_the_probe_with_the_lowest_validation_loss_is_kept(monkeypatch: pytest.M
     useless, good = FitSettings(lr=1e-9, min_steps=1, max_rounds=1), FitSettings(lr=1e-2)
     for settings in ((useless, good), (good, useless)):
         monkeypatch.setitem(probes.SETTINGS, "linear", settings)
-        assert fit_probe(codes, labels, kind="linear").right(codes, labels).mean() > 0.8
+        assert fit_probe(codes, labels, kind="linear", thorough=True).right(codes, labels).mean() > 0.8
+    assert fit_probe(codes, labels, kind="linear").right(codes, labels).mean() > 0.8
 
 
 def test_pixels_are_means_over_squares() -> None:

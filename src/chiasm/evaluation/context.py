@@ -22,6 +22,7 @@ from chiasm.networks import CrossModel
 
 SAMPLES, CLASSES = "held_out_samples", "held_out_classes"
 MAX_PROBE = 10_000
+MAX_PROBE_CONTENT = 4_000
 MAX_REAL = 4_000
 
 MetricResult = dict[str, Any] | str
@@ -87,9 +88,10 @@ class EvaluationContext:
     def probes(self, factor: int) -> FactorProbes | str:
         """Probes of a factor (see factor_labels), fitted on training images the first time they are asked for."""
         if factor not in self._probes:
-            fit, inputs = self._fit
-            labels = factor_labels(self.images)[1][fit, factor]
-            self._probes[factor] = fit_factor(inputs, labels, self.seed)
+            num = MAX_PROBE if factor == 0 else MAX_PROBE_CONTENT
+            labels = factor_labels(self.images)[1][self._fit[0][:num], factor]
+            inputs = {name: x[:num] for name, x in self._fit[1].items()}
+            self._probes[factor] = fit_factor(inputs, labels, thorough=factor == 0, seed=self.seed)
         return self._probes[factor]
 
 

@@ -25,11 +25,11 @@ SMALLEST_VARIANCE = 1e-3
 SETTINGS: dict[Kind, tuple[FitSettings, ...]] = {
     "linear": (FitSettings(lr=1e-2),),
     "mlp": (
-        FitSettings(lr=3e-3, decay=1e-3, max_rounds=60, patience=10),
-        FitSettings(lr=1e-2, decay=1e-1, max_rounds=60, patience=10),
+        FitSettings(lr=1e-2, decay=1e-1),
+        FitSettings(lr=4e-3, batch=512, min_steps=18, decay=1e-2),
     ),
 }
-"""What is tried for each kind of probe; the one with the lowest loss on its own validation images is kept."""
+"""How each kind of probe is fitted; where a reading matters most all are tried, otherwise the first alone."""
 
 
 class Probe(nn.Module):
@@ -67,13 +67,14 @@ class FittedProbe:
         return self.values[predict(self.net, codes, self.prepare)[:, 0]] == labels
 
 
-def fit_probe(codes: Tensor, labels: Labels, *, kind: Kind, seed: int = 0) -> FittedProbe:
-    """Fit a probe by each of its kind's SETTINGS, with early stopping on a validation split of its own; keep the best.
+def fit_probe(codes: Tensor, labels: Labels, *, kind: Kind, thorough: bool = False, seed: int = 0) -> FittedProbe:
+    """Fit a probe, with early stopping on a validation split of its own.
 
     Args:
         codes: [n, width] codes to learn from.
         labels: [n] >= 0.
         kind: a logistic regression, or an MLP with two hidden layers of HIDDEN units.
+        thorough: whether to try all SETTINGS of the kind and to keep the one with the lowest validation loss.
         seed: of the start and the split.
     """
     values, dense = np.unique(labels, return_inverse=True)
@@ -83,7 +84,7 @@ def fit_probe(codes: Tensor, labels: Labels, *, kind: Kind, seed: int = 0) -> Fi
         return (x - mean) @ whiten
 
     fitted: list[tuple[float, Probe]] = []
-    for settings in SETTINGS[kind]:
+    for settings in SETTINGS[kind] if thorough else SETTINGS[kind][:1]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = Probe(kind, codes.shape[1], len(values))
@@ -115,20 +116,32 @@ def pixels(images: NDArray[np.uint8]) -> Tensor:
 
 @dataclass(frozen=True)
 class FactorProbes:
-    """All probes of one factor, by input and kind, and what they learned from."""
+    """All probes of one factor, and what they learned from.
+
+    Attributes:
+        probes: by input and kind.
+        control: an MLP that learned permuted labels from code B: what a probe reads where there is nothing to read.
+        values: the factor's values.
+        commonest: the one that most images have.
+        num_fit: how many images the probes learned from.
+    """
 
     probes: dict[str, dict[Kind, FittedProbe]]
+    control: FittedProbe | None
     values: Labels
     commonest: int
     num_fit: int
 
 
-def fit_factor(codes: dict[str, Tensor], labels: Labels, seed: int = 0) -> FactorProbes | str:
+def fit_factor(
+    codes: dict[str, Tensor], labels: Labels, *, thorough: bool = False, seed: int = 0
+) -> FactorProbes | str:
     """Fit both kinds of probe on every input for one factor.
 
     Args:
         codes: for each input (`a`, `b`, ...) the codes to learn from, [n, width].
         labels: [n] the factor's values, UNLABELLED where unknown.
+        thorough: whether to search for the best probe of each code, and to fit a control.
         seed: of everything.
 
     Returns:
@@ -140,9 +153,15 @@ def fit_factor(codes: dict[str, Tensor], labels: Labels, seed: int = 0) -> Facto
         return "fewer than two values to tell apart among the images that a probe could learn from"
     rows, wanted = torch.from_numpy(known), labels[known]
     probes = {
-        name: {kind: fit_probe(x[rows], wanted, kind=kind, seed=seed) for kind in SETTINGS} for name, x in codes.items()
+        name: {
+            kind: fit_probe(x[rows], wanted, kind=kind, thorough=thorough and name != "pixels", seed=seed)
+            for kind in SETTINGS
+        }
+        for name, x in codes.items()
     }
-    return FactorProbes(probes, values, int(values[counts.argmax()]), len(known))
+    permuted = np.random.default_rng([seed, 37]).permutation(wanted)
+    control = fit_probe(codes["b"][rows], permuted, kind="mlp", seed=seed) if thorough and "b" in codes else None
+    return FactorProbes(probes, control, values, int(values[counts.argmax()]), len(known))
 
 
 def read_factor(
@@ -158,8 +177,9 @@ def read_factor(
         seed: of the bootstrap.
 
     Returns:
-        `chance` (1 / values present), `majority` (rate of the commonest learned value), `num_fit`, and for each input
-        `linear` and `mlp`, accuracy with interval; or the reason why there are none.
+        `chance` (1 / values present), `majority` (rate of the commonest learned value), `num_fit`, for each input
+        `linear` and `mlp`, accuracy with interval, and `control` likewise, where there is one; or the reason why there
+        are none.
     """
     usable = np.flatnonzero(np.isin(labels, probes.values))
     if len(usable) == 0:
@@ -173,4 +193,6 @@ def read_factor(
     for name, by_kind in probes.probes.items():
         right = {kind: probe.right(codes[name][rows], wanted) for kind, probe in by_kind.items()}
         results[name] = {kind: interval(r, groups[usable], seed=seed) for kind, r in right.items()}
+    if probes.control is not None:
+        results["control"] = interval(probes.control.right(codes["b"][rows], wanted), groups[usable], seed=seed)
     return results

@@ -26,7 +26,7 @@ def test_codes_of_one_factor_each_leak_nothing() -> None:
         assert results[factor]["num_fit"] == len(train)
     shown = list(rows(results))
     assert shown[1][:3] == ("class", "code A", "100.0 [100.0, 100.0]")
-    assert len(shown) == 1 + 2 * (len(INPUTS) - 1)  # code B is not rounded
+    assert len(shown) == 1 + 2 * (len(INPUTS) - 1) + 1  # code B is not rounded, and the class has a control
 
 
 def test_held_out_classes_are_probed_on_half_of_their_images() -> None:

@@ -28,7 +28,8 @@ def measure(mixed: MixedSet) -> MetricResult:
     Returns:
         For each factor `chance`, `majority` and `num_fit` (see read_factor), and for code `a`, code `b` as it is
         handed out and, where that is rounded, as the encoder gives it (`b_exact`), and small images (`pixels`) the
-        accuracies `linear` and `mlp`, in [0, 1].
+        accuracies `linear` and `mlp`, in [0, 1]; for the class also `control`, what an MLP reads from code B that has
+        learned permuted labels.
 
     Source: Alain & Bengio 2016, Understanding intermediate layers using linear classifier probes.
     """
@@ -44,7 +45,7 @@ def measure(mixed: MixedSet) -> MetricResult:
         if factor == CLASS and part.name == CLASSES:
             by_class = np.argsort(wanted, kind="stable")
             fit, test = by_class[::2], by_class[1::2]
-            fitted = fit_factor(_take(inputs, fit), wanted[fit], context.seed)
+            fitted = fit_factor(_take(inputs, fit), wanted[fit], thorough=True, seed=context.seed)
         else:
             fitted = context.probes(k)
         results[factor] = (
@@ -63,6 +64,8 @@ def rows(values: Mapping[str, Any]) -> Iterator[Row]:
             kinds = [percent(probes[key][kind]) for kind in ("linear", "mlp")]
             bounds = [f"{100 * probes[k]:.1f}" for k in ("chance", "majority")] if i == 0 else ["", ""]
             yield factor if i == 0 else "", name, *kinds, *bounds
+        if "control" in probes:
+            yield "", "code B, labels permuted", "", percent(probes["control"])
 
 
 def _take(inputs: dict[str, Tensor], index: Indices) -> dict[str, Tensor]:
