@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Without a GPU the pinned CPU build of torch is a tenth of the download.
 CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constraints-cpu.txt")
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench guards clean
 
 .venv/installed: pyproject.toml constraints-cpu.txt
 	$(PYTHON) -m venv .venv
@@ -26,6 +26,9 @@ check: .venv/installed  ## formatter, linter, type checker, direction of imports
 
 bench: .venv/installed  ## measure speed side by side with the plain reference
 	$(BIN)/python benchmarks/run.py
+
+guards: .venv/installed  ## break each promise on purpose and show which test notices
+	$(BIN)/python tests/guards.py
 
 clean:
 	rm -rf .venv dist build
