@@ -46,3 +46,10 @@ def test_few_classes_are_resampled_image_by_image() -> None:
 def test_no_values_are_refused() -> None:
     with pytest.raises(ValueError, match="no values"):
         interval(np.zeros(0))
+
+
+def test_values_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        interval(np.array([0.5, np.nan]))
+    with pytest.raises(ValueError, match="not finite"):
+        ratio_interval(np.ones(2), np.array([1, np.inf]))

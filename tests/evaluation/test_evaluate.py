@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from grids import copies_x1, grid, oracle
+from grids import copies_x1, fake, flat, grid, oracle, unflat
 
 from chiasm.config import ConfigError, DataConfig
 from chiasm.data import UNLABELLED, ImageSet, Split, make_split
@@ -83,6 +83,57 @@ def test_only_the_named_metrics_are_measured(monkeypatch: pytest.MonkeyPatch) ->
         results[SAMPLES]["shortcuts"]
         == measured(copies_x1(), grid(), metrics=["shortcuts", "swap"])[SAMPLES]["shortcuts"]
     )
+
+
+def test_a_metric_that_fails_is_named_and_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(mixed: MixedSet) -> dict:
+        raise RuntimeError("no\n  convergence")
+
+    monkeypatch.setitem(METRICS, "swap", Metric(fail, lambda values: iter(())))
+    results = measured(copies_x1(), grid(), metrics=["swap", "shortcuts"])
+    assert list(results[SAMPLES]) == ["shortcuts"]
+    assert results[NOT_MEASURED][f"{SAMPLES}.swap"] == "RuntimeError: no convergence"
+
+
+def test_an_interrupt_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(mixed: MixedSet) -> dict:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(METRICS, "swap", Metric(interrupt, lambda values: iter(())))
+    with pytest.raises(KeyboardInterrupt):
+        measured(copies_x1(), grid(), metrics=["swap"])
+
+
+def test_a_broken_model_is_reported_as_such(tmp_path: Path) -> None:
+    broken = fake(flat, flat, lambda a, b: unflat(a) * float("nan"))
+    results = measured(broken, grid(num_classes=12))
+    for part in (SAMPLES, CLASSES):
+        assert list(results[part]) == ["leakage"]
+        assert "NaN" in results[NOT_MEASURED][f"{part}.swap"]
+    save_results(results, tmp_path / "results.json")
+    assert "not measured" in table(results)
+
+
+def test_a_number_that_is_not_finite_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    values = {"mixes": {"mean": float("inf"), "n": 3}}
+    monkeypatch.setitem(METRICS, "swap", Metric(lambda mixed: values, lambda values: iter([("swap",)])))
+    results = measured(copies_x1(), grid(), metrics=["swap"])
+    save_results(results, tmp_path / "results.json")
+    assert results[SAMPLES]["swap"] == {"mixes": {"n": 3}}
+    assert results[NOT_MEASURED][f"{SAMPLES}.swap.mixes.mean"] == "not finite"
+
+
+def test_small_figures_on_a_flat_background_and_few_held_out_classes() -> None:
+    images = grid(num_classes=20, num_contents=3, num_copies=6)
+    images.images[:, :, 0] = 0
+    images.images[:, :, :, 6:] = 0
+    held_out = np.flatnonzero(images.classes < 7)
+    none = held_out[:0]
+    split = Split(np.flatnonzero(images.classes >= 7), none, none, none, held_out)
+    constant = fake(lambda x: flat(x)[:, :9] * 0, lambda x: (flat(x) > 0).float(), lambda a, b: unflat(b) * 0)
+    results = evaluate(constant, images, split, noise_b=0.0, num=60, progress_bar=False)
+    assert {"swap", "swap_accuracy", "shortcuts", "realism"} <= set(results[CLASSES])
+    assert "collapse" in table(results)
 
 
 def test_metrics_that_do_not_exist_are_refused_with_those_that_do() -> None:

@@ -33,7 +33,7 @@ def interval(values: NDArray, groups: Groups | None = None, *, seed: int = 0) ->
         `mean`, `low`, `high` and `n`.
 
     Raises:
-        ValueError: if there are no values.
+        ValueError: if there are no values, or some are not finite.
 
     Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13.
     """
@@ -50,10 +50,12 @@ def ratio_interval(values: NDArray, base: NDArray, groups: Groups | None = None,
         seed: of the resampling.
 
     Raises:
-        ValueError: if there are no values.
+        ValueError: if there are no values, or some are not finite.
     """
     if len(values) == 0:
         raise ValueError("bootstrap: got no values; leave out what was not measured.")
+    if not (np.isfinite(values).all() and np.isfinite(base).all()):
+        raise ValueError("bootstrap: got values that are not finite; the model or its images hold NaN or infinity.")
     _, place = np.unique(np.arange(len(values)) if groups is None else groups, return_inverse=True)
     num_groups = int(place.max()) + 1
     sums = np.bincount(place, np.asarray(values, dtype=np.float64), num_groups)

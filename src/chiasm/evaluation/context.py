@@ -83,6 +83,7 @@ class EvaluationContext:
         """What probes read, [n, width] each: codes A and B, code B to be used with noise, small images."""
         images = self.images.gather(index)
         a, b = encode(self.model, images)
+        _require_finite("codes", a, b)
         return {"a": a, "b": b, **dict.fromkeys(self.noises, b), "pixels": pixels(images)}
 
     @cached_property
@@ -133,7 +134,15 @@ class MixedSet:
         index, place = np.unique(np.concatenate([x1, x2, self.target]), return_inverse=True)
         a, b = encode(model, self.context.images.gather(index))
         from_1, from_2, from_target = torch.from_numpy(place.reshape(3, -1))
-        return generate(model, a[from_1], b[from_2]), generate(model, a[from_target], b[from_target])
+        mixes, reconstructions = generate(model, a[from_1], b[from_2]), generate(model, a[from_target], b[from_target])
+        _require_finite("generated images", mixes, reconstructions)
+        return mixes, reconstructions
+
+
+def _require_finite(name: str, *tensors: Tensor) -> None:
+    broken = sum(int((~x.flatten(1).isfinite().all(dim=1)).sum()) for x in tensors)
+    if broken:
+        raise ValueError(f"{broken} of {sum(map(len, tensors))} {name} hold NaN or infinity; train the model anew.")
 
 
 def find_held_out(images: ImageSet, split: Split, part: Literal["test", "val"]) -> list[HeldOut]:

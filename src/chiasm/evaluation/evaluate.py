@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -81,12 +82,19 @@ def _measure(mixed: MixedSet, metrics: Mapping[str, Metric], bar: tqdm) -> dict[
     results: dict[str, MetricResult] = {}
     for name, metric in metrics.items():
         bar.set_description(f"{mixed.part.name.replace('_', ' ')}: {name}")
-        if metric.needs_mixes and len(mixed.triplets.truth) == 0:
-            results[name] = "no held-out image has a partner of its class and one with its content"
-        else:
-            results[name] = metric.measure(mixed)
+        results[name] = _measure_one(mixed, metric)
         bar.update()
     return results
+
+
+def _measure_one(mixed: MixedSet, metric: Metric) -> MetricResult:
+    """Results of a metric, or why there are none; one that fails does not cost the others."""
+    try:
+        if metric.needs_mixes and len(mixed.triplets.truth) == 0:
+            return "no held-out image has a partner of its class and one with its content"
+        return metric.measure(mixed)
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def save_results(results: dict[str, Any], path: Path) -> None:
@@ -98,13 +106,15 @@ def save_results(results: dict[str, Any], path: Path) -> None:
 
 
 def _lift(values: Any, path: str, reasons: dict[str, str]) -> Any:
-    """Results without the reasons among them, which are gathered under their paths."""
+    """Results without the reasons among them, which are gathered under their paths; JSON holds finite numbers only."""
     if not isinstance(values, dict):
         return values
     kept = {}
     for key, value in values.items():
         if isinstance(value, str):
             reasons[f"{path}.{key}"] = value
+        elif isinstance(value, float) and not math.isfinite(value):
+            reasons[f"{path}.{key}"] = "not finite"
         else:
             kept[key] = _lift(value, f"{path}.{key}", reasons)
     return kept

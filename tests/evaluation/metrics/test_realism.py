@@ -65,3 +65,11 @@ def test_weights_that_are_not_there_are_not_fetched(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(realism.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     assert "nothing is downloaded" in realism.missing_weights("torchvision", realism.LPIPS_WEIGHTS)
+
+
+def test_flat_images_have_no_detail_to_compare_with() -> None:
+    torch.manual_seed(0)
+    images = torch.full((6, 3, 16, 16), 90, dtype=torch.uint8)
+    found = realism.realism(Classifier((3, 2), 16).eval(), {"mixes": to_unit(images)}, images, images)
+    assert found["detail"] == "the held-out images have no high-frequency power"
+    assert found["kid"]["mixes"]["mean"] == pytest.approx(0, abs=1e-6)

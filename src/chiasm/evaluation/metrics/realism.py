@@ -24,6 +24,7 @@ PerImage = Float[Tensor, "n"]
 
 NUM_SUBSETS = 50
 MIN_IMAGES = 20
+TINY = 1e-12
 FID_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 LPIPS_WEIGHTS = "alexnet-owt-7be5be79.pth"
 
@@ -54,12 +55,12 @@ def rows(values: Mapping[str, Any]) -> Iterator[Row]:
     """The KID of each set of images, then what else was measured."""
     yield "realism", "KID", "std"
     for name, kid in values["kid"].items():
-        yield {"real": "training images (floor)"}.get(name, name), f"{kid['mean']:.4f}", f"{kid['std']:.4f}"
+        cells = (f"{kid[key]:.4f}" if key in kid else "" for key in ("mean", "std"))
+        yield {"real": "training images (floor)"}.get(name, name), *cells
     for name, detail in values.get("detail", {}).items():
         yield f"high-frequency power of {name}, % of real images'", percent(detail)
     for metric in ("fid", "lpips"):
-        if metric in values:
-            mixes = values[metric]["mixes"]
+        if mixes := values.get(metric, {}).get("mixes"):
             yield f"{metric.upper()} of mixes", number(mixes, 3) if isinstance(mixes, dict) else f"{mixes:.2f}"
 
 
@@ -128,14 +129,20 @@ def realism(
     kid = {name: kernel_distance(known, directions(net, x), seed) for name, x in sets.items()}
     fid = missing_weights("torch_fidelity", FID_WEIGHTS)
     lpips = "the true mixes are not known" if truth is None else missing_weights("torchvision", LPIPS_WEIGHTS)
-    sharp = high_frequency_power(to_unit(real)).mean()
-    detail = {name: interval((high_frequency_power(x) / sharp).numpy(), seed=seed) for name, x in generated.items()}
     return {
         "kid": kid,
-        "detail": detail,
+        "detail": _detail(generated, real, seed),
         "fid": fid or {"mixes": inception_distance(real, generated["mixes"])},
         "lpips": lpips or {"mixes": perceptual_distance(generated["mixes"], truth, seed)},
     }
+
+
+def _detail(generated: dict[str, Tensor], real: Tensor, seed: int) -> MetricResult:
+    """High-frequency power of generated images as a share of that of real ones."""
+    sharp = float(high_frequency_power(to_unit(real)).mean())
+    if sharp < TINY:
+        return "the held-out images have no high-frequency power"
+    return {name: interval((high_frequency_power(x) / sharp).numpy(), seed=seed) for name, x in generated.items()}
 
 
 def high_frequency_power(x: Float[Tensor, "n 3 side side"]) -> PerImage:
