@@ -68,7 +68,7 @@ def test_a_metric_that_is_registered_is_measured_and_shown(monkeypatch: pytest.M
     images = grid()
     results = measured(copies_x1(), images, metrics=["brightness"])
     part = find_held_out(images, make_split(images, SPLIT), "test")[0]
-    x1 = sample_triplets(images, part.indices, 40, seed=0).a_from
+    x1 = sample_triplets(images, part.indices, 40, 0, part.others).a_from
     assert results[SAMPLES]["brightness"]["mean"] == pytest.approx(images.gather(x1).mean() / 127.5 - 1, abs=1e-4)
     assert results[NOT_MEASURED][f"{SAMPLES}.brightness.num"] == "not counted"
     assert f"brightness  {results[SAMPLES]['brightness']['mean']}" in table(results)
@@ -141,14 +141,15 @@ def test_metrics_that_do_not_exist_are_refused_with_those_that_do() -> None:
         measured(copies_x1(), grid(), metrics=["swap", "cheats"])
 
 
-def test_images_that_cannot_be_mixed_are_still_probed() -> None:
+def test_images_without_a_true_mix_are_mixed_and_probed_all_the_same() -> None:
     images = grid(num_classes=4, num_contents=12)
     held_out = np.arange(0, 48, 13)  # one of each class, and none with another's content
     images.contents[np.setdiff1d(np.arange(48), held_out)] = UNLABELLED
     split = Split(np.setdiff1d(np.arange(48), held_out), held_out[:0], held_out, held_out[:0], held_out[:0])
     results = evaluate(copies_x1(), images, split, noise_b=0.0, metrics=["swap", "leakage"], progress_bar=False)
-    assert list(results[SAMPLES]) == ["leakage"]
-    assert "no held-out image has a partner" in results[NOT_MEASURED][f"{SAMPLES}.swap"]
+    assert set(results[SAMPLES]) == {"swap", "leakage"}
+    assert set(results[SAMPLES]["swap"]) == {"reconstruction"}
+    assert "no held-out image is known to show" in results[NOT_MEASURED][f"{SAMPLES}.swap.swap"]
 
 
 def test_a_copier_is_shown_as_one() -> None:
@@ -198,3 +199,12 @@ def test_an_official_split_of_classes_counts_as_held_out_classes() -> None:
     none = np.zeros(0, dtype=np.int64)
     parts = find_held_out(images, Split(np.arange(4), none, np.arange(2, 8), none, none), "test")
     assert {p.name: p.indices.tolist() for p in parts} == {SAMPLES: [2, 3, 7], CLASSES: [4, 5, 6]}
+
+
+def test_images_left_out_of_the_mixes_are_counted() -> None:
+    images = grid(num_classes=4, num_contents=3)
+    held_out = np.array([0, 1, 3, 5])
+    split = Split(np.setdiff1d(np.arange(12), held_out), held_out[:0], held_out, held_out[:0], held_out[:0])
+    results = evaluate(copies_x1(), images, split, noise_b=0.0, num=7, metrics=["swap"], progress_bar=False)
+    assert results["about"]["num_mixes"] == {SAMPLES: 7}
+    assert "2 of 4 images are the truth of no mix" in results[NOT_MEASURED][f"{SAMPLES}.mixes"]

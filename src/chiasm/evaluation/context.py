@@ -16,7 +16,7 @@ from chiasm.evaluation.bootstrap import groups_of
 from chiasm.evaluation.classifiers import Classifier, factor_labels, fit_classifier
 from chiasm.evaluation.probes import FactorProbes, fit_factor, pixels
 from chiasm.evaluation.references import Indices, mean_image
-from chiasm.evaluation.triplets import Triplets, sample_triplets
+from chiasm.evaluation.triplets import NONE, Triplets, find_truths, sample_triplets
 from chiasm.inference import encode, generate
 from chiasm.networks import CrossModel
 
@@ -36,11 +36,13 @@ class HeldOut:
         name: SAMPLES or CLASSES.
         indices: the images.
         pool: images that retrieval may choose from.
+        others: the other held-out images, which give code B where no image of `indices` has the content.
     """
 
     name: str
     indices: Indices
     pool: Indices
+    others: Indices = field(default_factory=lambda: NONE)
 
 
 @dataclass(frozen=True)
@@ -110,12 +112,19 @@ class MixedSet:
     @cached_property
     def triplets(self) -> Triplets:
         """Which images are mixed."""
-        return sample_triplets(self.context.images, self.part.indices, self.context.num, self.context.seed)
+        context, part = self.context, self.part
+        return sample_triplets(context.images, part.indices, context.num, context.seed, part.others)
+
+    @property
+    def num_left_out(self) -> int:
+        """How many images are the truth of no mix; 0 where no truth is known at all."""
+        images, part = self.context.images, self.part
+        return len(part.indices) - len(find_truths(images, part.indices, part.others)) if self.has_truth else 0
 
     @property
     def has_truth(self) -> bool:
         """Whether every mix has a true image."""
-        return len(self.triplets.truth) > 0 and bool((self.triplets.truth >= 0).all())
+        return bool((self.triplets.truth >= 0).all())
 
     @property
     def target(self) -> Indices:
@@ -153,5 +162,6 @@ def find_held_out(images: ImageSet, split: Split, part: Literal["test", "val"]) 
     held_out = np.sort(np.concatenate([getattr(split, part), getattr(split, f"{part}_classes")]))
     labels = images.classes[held_out]
     seen = np.isin(labels, images.classes[split.train]) | (labels == UNLABELLED)
-    parts = [HeldOut(SAMPLES, held_out[seen], split.train), HeldOut(CLASSES, held_out[~seen], held_out[~seen])]
+    samples, classes = held_out[seen], held_out[~seen]
+    parts = [HeldOut(SAMPLES, samples, split.train, classes), HeldOut(CLASSES, classes, classes, samples)]
     return [p for p in parts if len(p.indices)]

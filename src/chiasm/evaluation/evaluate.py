@@ -59,18 +59,27 @@ def evaluate(
     chosen = choose_metrics(metrics)
     parts = find_held_out(images, split, part)
     context = EvaluationContext(model, images, split.train, noise_b, num, seed)
+    mixed_sets = [MixedSet(context, part) for part in parts]
     with tqdm(total=len(parts) * len(chosen), disable=not progress_bar, leave=False, unit="metric") as bar:
-        measured = {p.name: _measure(MixedSet(context, p), chosen, bar) for p in parts}
-    reasons: dict[str, str] = {}
+        measured = {mixed.part.name: _measure(mixed, chosen, bar) for mixed in mixed_sets}
+    reasons = {f"{mixed.part.name}.mixes": _left_out(mixed) for mixed in mixed_sets if mixed.num_left_out}
     results = {name: _lift(values, name, reasons) for name, values in measured.items()}
     for name in (SAMPLES, CLASSES):
         if name not in results:
             reasons[name] = f"the split has no such images in its part {part!r}"
     about = {"part": part, "seed": seed, "num": num, "noise_b": noise_b, "interval": bootstrap.HOW}
     num_images = {"train": len(split.train)} | {p.name: len(p.indices) for p in parts}
-    details = {"num_images": num_images, "versions": _versions()}
+    num_mixes = {mixed.part.name: len(mixed.triplets.truth) for mixed in mixed_sets}
+    details = {"num_images": num_images, "num_mixes": num_mixes, "versions": _versions()}
     seconds = round(time.perf_counter() - started, 1)
     return {"about": {**about, **details, "seconds": seconds}, **results, NOT_MEASURED: reasons}
+
+
+def _left_out(mixed: MixedSet) -> str:
+    return (
+        f"{mixed.num_left_out} of {len(mixed.part.indices)} images are the truth of no mix: "
+        "no other held-out image has their content, or no other image their class"
+    )
 
 
 def _versions() -> dict[str, str]:
@@ -90,8 +99,6 @@ def _measure(mixed: MixedSet, metrics: Mapping[str, Metric], bar: tqdm) -> dict[
 def _measure_one(mixed: MixedSet, metric: Metric) -> MetricResult:
     """Results of a metric, or why there are none; one that fails does not cost the others."""
     try:
-        if metric.needs_mixes and len(mixed.triplets.truth) == 0:
-            return "no held-out image has a partner of its class and one with its content"
         return metric.measure(mixed)
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -56,7 +56,7 @@ def measure(mixed: MixedSet) -> MetricResult:
         return summarise(errors, mixed.groups, context.seed) | missing
     x1 = to_unit(torch.from_numpy(context.images.gather(mixed.target)))
     results = summarise({"reconstruction": image_errors(reconstructions, x1)}, mixed.groups, context.seed)
-    reason = "what an image shows beside its class is not known, or not completely"
+    reason = "no held-out image is known to show the class of one and all of the content of another held-out image"
     return results | {"swap": reason if context.images.has_classes else "the images have no classes"}
 
 
