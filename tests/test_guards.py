@@ -17,10 +17,10 @@ from chiasm.checkpoint import load_model
 from chiasm.config import Config, DataConfig
 from chiasm.data import ImageSet, Split, make_split, open_data
 from chiasm.evaluation import classifiers, probes
-from chiasm.evaluation.context import CLASSES, SAMPLES, EvaluationContext, find_held_out
+from chiasm.evaluation.context import SAMPLES, EvaluationContext, MixedSet, find_held_out
 from chiasm.evaluation.fitting import FitSettings
-from chiasm.evaluation.references import mean_image, retrieve
-from chiasm.evaluation.triplets import sample_triplets
+from chiasm.evaluation.metrics.swap_error import find_references
+from chiasm.evaluation.references import mean_image
 from chiasm.objective import build_objective
 from chiasm.presets import tiny
 from chiasm.training import fit
@@ -105,11 +105,22 @@ def test_classifiers_and_probes_learn_from_the_training_part_alone(held_out: tup
     assert np.array_equal(mean_image(images, split.train), mean_image(exchanged, split.train))
 
 
-def test_retrieval_chooses_among_training_images_of_known_classes(held_out: tuple[ImageSet, ImageSet, Split]) -> None:
+def test_references_are_chosen_among_training_images_of_known_classes(
+    held_out: tuple[ImageSet, ImageSet, Split],
+) -> None:
     images, _, split = held_out
-    parts = {part.name: part for part in find_held_out(images, split, "test")}
-    for name, allowed in ((SAMPLES, split.train), (CLASSES, np.concatenate([split.test_classes, split.test]))):
-        triplets = sample_triplets(images, parts[name].indices, 40, 0)
-        found = retrieve(images, *triplets[:3], parts[name].pool)
-        assert np.isin(found[found >= 0], allowed).all()
-        assert (found[found >= 0] != triplets.truth[found >= 0]).all()
+    for part in find_held_out(images, split, "test"):
+        allowed = split.train if part.name == SAMPLES else part.indices
+        mixed = MixedSet(EvaluationContext(copies_x1(), images, split.train, num=40, seed=0), part)
+        for groups in find_references(images, mixed.triplets, part.pool).values():
+            for group, truth in zip(groups, mixed.triplets.truth, strict=True):
+                assert np.isin(group, allowed).all()
+                assert truth not in group
+
+
+def test_no_x2_of_a_test_mix_is_a_training_image(held_out: tuple[ImageSet, ImageSet, Split]) -> None:
+    images, _, split = held_out
+    for part in find_held_out(images, split, "test"):
+        mixed = MixedSet(EvaluationContext(copies_x1(), images, split.train, num=40, seed=0), part)
+        assert not np.isin(mixed.triplets.b_from, split.train).any()
+        assert not np.isin(mixed.triplets.a_from, np.concatenate([split.val, split.val_classes])).any()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from grids import copies_x1, grid, oracle
+from grids import copies_x1, fake, flat, grid, oracle, unflat
 
 from chiasm.config import ConfigError, DataConfig
 from chiasm.data import UNLABELLED, ImageSet, Split, make_split
@@ -68,7 +68,7 @@ def test_a_metric_that_is_registered_is_measured_and_shown(monkeypatch: pytest.M
     images = grid()
     results = measured(copies_x1(), images, metrics=["brightness"])
     part = find_held_out(images, make_split(images, SPLIT), "test")[0]
-    x1 = sample_triplets(images, part.indices, 40, seed=0).a_from
+    x1 = sample_triplets(images, part.indices, 40, 0, part.others).a_from
     assert results[SAMPLES]["brightness"]["mean"] == pytest.approx(images.gather(x1).mean() / 127.5 - 1, abs=1e-4)
     assert results[NOT_MEASURED][f"{SAMPLES}.brightness.num"] == "not counted"
     assert f"brightness  {results[SAMPLES]['brightness']['mean']}" in table(results)
@@ -85,19 +85,71 @@ def test_only_the_named_metrics_are_measured(monkeypatch: pytest.MonkeyPatch) ->
     )
 
 
+def test_a_metric_that_fails_is_named_and_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(mixed: MixedSet) -> dict:
+        raise RuntimeError("no\n  convergence")
+
+    monkeypatch.setitem(METRICS, "swap", Metric(fail, lambda values: iter(())))
+    results = measured(copies_x1(), grid(), metrics=["swap", "shortcuts"])
+    assert list(results[SAMPLES]) == ["shortcuts"]
+    assert results[NOT_MEASURED][f"{SAMPLES}.swap"] == "RuntimeError: no convergence"
+
+
+def test_an_interrupt_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(mixed: MixedSet) -> dict:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(METRICS, "swap", Metric(interrupt, lambda values: iter(())))
+    with pytest.raises(KeyboardInterrupt):
+        measured(copies_x1(), grid(), metrics=["swap"])
+
+
+def test_a_broken_model_is_reported_as_such(tmp_path: Path) -> None:
+    broken = fake(flat, flat, lambda a, b: unflat(a) * float("nan"))
+    results = measured(broken, grid(num_classes=12))
+    for part in (SAMPLES, CLASSES):
+        assert list(results[part]) == ["leakage"]
+        assert "NaN" in results[NOT_MEASURED][f"{part}.swap"]
+    save_results(results, tmp_path / "results.json")
+    assert "not measured" in table(results)
+
+
+def test_a_number_that_is_not_finite_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    values = {"mixes": {"mean": float("inf"), "n": 3}}
+    monkeypatch.setitem(METRICS, "swap", Metric(lambda mixed: values, lambda values: iter([("swap",)])))
+    results = measured(copies_x1(), grid(), metrics=["swap"])
+    save_results(results, tmp_path / "results.json")
+    assert results[SAMPLES]["swap"] == {"mixes": {"n": 3}}
+    assert results[NOT_MEASURED][f"{SAMPLES}.swap.mixes.mean"] == "not finite"
+
+
+def test_small_figures_on_a_flat_background_and_few_held_out_classes() -> None:
+    images = grid(num_classes=20, num_contents=3, num_copies=6)
+    images.images[:, :, 0] = 0
+    images.images[:, :, :, 6:] = 0
+    held_out = np.flatnonzero(images.classes < 7)
+    none = held_out[:0]
+    split = Split(np.flatnonzero(images.classes >= 7), none, none, none, held_out)
+    constant = fake(lambda x: flat(x)[:, :9] * 0, lambda x: (flat(x) > 0).float(), lambda a, b: unflat(b) * 0)
+    results = evaluate(constant, images, split, num=60, progress_bar=False)
+    assert {"swap", "swap_accuracy", "shortcuts", "realism"} <= set(results[CLASSES])
+    assert "collapse" in table(results)
+
+
 def test_metrics_that_do_not_exist_are_refused_with_those_that_do() -> None:
     with pytest.raises(ConfigError, match="got beauty; give any of swap, leakage, swap_accuracy, shortcuts, realism"):
         measured(copies_x1(), grid(), metrics=["swap", "beauty"])
 
 
-def test_images_that_cannot_be_mixed_are_still_probed() -> None:
+def test_images_without_a_true_mix_are_mixed_and_probed_all_the_same() -> None:
     images = grid(num_classes=4, num_contents=12)
     held_out = np.arange(0, 48, 13)  # one of each class, and none with another's content
     images.contents[np.setdiff1d(np.arange(48), held_out)] = UNLABELLED
     split = Split(np.setdiff1d(np.arange(48), held_out), held_out[:0], held_out, held_out[:0], held_out[:0])
     results = evaluate(copies_x1(), images, split, metrics=["swap", "leakage"], progress_bar=False)
-    assert list(results[SAMPLES]) == ["leakage"]
-    assert "no held-out image has a partner" in results[NOT_MEASURED][f"{SAMPLES}.swap"]
+    assert set(results[SAMPLES]) == {"swap", "leakage"}
+    assert set(results[SAMPLES]["swap"]) == {"reconstruction"}
+    assert "no held-out image is known to show" in results[NOT_MEASURED][f"{SAMPLES}.swap.swap"]
 
 
 def test_a_copier_is_shown_as_one() -> None:
@@ -147,3 +199,12 @@ def test_an_official_split_of_classes_counts_as_held_out_classes() -> None:
     none = np.zeros(0, dtype=np.int64)
     parts = find_held_out(images, Split(np.arange(4), none, np.arange(2, 8), none, none), "test")
     assert {p.name: p.indices.tolist() for p in parts} == {SAMPLES: [2, 3, 7], CLASSES: [4, 5, 6]}
+
+
+def test_images_left_out_of_the_mixes_are_counted() -> None:
+    images = grid(num_classes=4, num_contents=3)
+    held_out = np.array([0, 1, 3, 5])
+    split = Split(np.setdiff1d(np.arange(12), held_out), held_out[:0], held_out, held_out[:0], held_out[:0])
+    results = evaluate(copies_x1(), images, split, num=7, metrics=["swap"], progress_bar=False)
+    assert results["about"]["num_mixes"] == {SAMPLES: 7}
+    assert "2 of 4 images are the truth of no mix" in results[NOT_MEASURED][f"{SAMPLES}.mixes"]

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from chiasm.data import ImageSet
-from chiasm.evaluation.swap import swap_errors
+from chiasm.evaluation.swap import difference_weighted, swap_errors
 from chiasm.evaluation.triplets import Triplets
 from chiasm.inference import encode, generate, to_bytes, to_unit
 from chiasm.networks import CrossModel
@@ -41,3 +41,17 @@ def test_swap_of_an_image_with_itself_is_its_reconstruction(model: CrossModel, a
     errors = swap_errors(model.eval(), avatars, Triplets(same, same, same))
     assert errors["swap"] == pytest.approx(errors["reconstruction"], rel=1e-5)
     assert errors["copy_x1"] == 0
+
+
+def test_errors_where_the_truth_differs_from_a_similar_image_count_alone() -> None:
+    truth = torch.zeros(3, 3, 2, 2)
+    similar, x = truth.clone(), truth.clone()
+    similar[0, :, 0, 0] = 0.6  # twice the weight of the next
+    similar[0, :, 0, 1] = -0.3
+    x[0, 0, 0, 0] = 0.3  # a mean of 0.1 over the channels
+    x[0, :, 0, 1] = 0.4
+    x[0, :, 1] = 9.0  # where nothing differs
+    similar[1] = float("nan")
+    found = difference_weighted(x, truth, similar)
+    assert float(found[0]) == pytest.approx((2 * 0.1 + 0.4) / 3, rel=1e-5)
+    assert found[1:].isnan().all()

@@ -11,35 +11,35 @@ NUM_RESAMPLES = 2000
 COVERAGE = 0.95
 MIN_GROUPS = 8
 HOW = (
-    f"{COVERAGE:.0%} percentile bootstrap of {NUM_RESAMPLES} resamples, by class; "
-    f"by image where there are fewer than {MIN_GROUPS} classes, and for high-frequency power and LPIPS"
+    f"{COVERAGE:.0%} percentile bootstrap of {NUM_RESAMPLES} resamples, by class of the true image (x1 where none is "
+    f"known); by true image where there are fewer than {MIN_GROUPS} classes"
 )
 
 Groups = NDArray[np.int64]
 
 
-def interval(values: NDArray, groups: Groups | None = None, *, seed: int = 0) -> dict[str, float]:
+def interval(values: NDArray, groups: Groups, *, seed: int = 0) -> dict[str, float]:
     """Mean of values and its bootstrap interval.
 
     Whole groups are resampled (cluster bootstrap), since images of one class err alike.
 
     Args:
         values: [n], n >= 1; of any number type, bool included.
-        groups: [n] the group of each value, see groups_of(); each is its own when not given.
+        groups: [n] the group of each value, see groups_of().
         seed: of the resampling.
 
     Returns:
         `mean`, `low`, `high` and `n`.
 
     Raises:
-        ValueError: if there are no values.
+        ValueError: if there are no values, or some are not finite.
 
     Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13.
     """
     return ratio_interval(values, np.ones(len(values)), groups, seed=seed)
 
 
-def ratio_interval(values: NDArray, base: NDArray, groups: Groups | None = None, *, seed: int = 0) -> dict[str, float]:
+def ratio_interval(values: NDArray, base: NDArray, groups: Groups, *, seed: int = 0) -> dict[str, float]:
     """Ratio of two means over the same images and its bootstrap interval, as interval().
 
     Args:
@@ -49,11 +49,13 @@ def ratio_interval(values: NDArray, base: NDArray, groups: Groups | None = None,
         seed: of the resampling.
 
     Raises:
-        ValueError: if there are no values.
+        ValueError: if there are no values, or some are not finite.
     """
     if len(values) == 0:
         raise ValueError("bootstrap: got no values; leave out what was not measured.")
-    _, place = np.unique(np.arange(len(values)) if groups is None else groups, return_inverse=True)
+    if not (np.isfinite(values).all() and np.isfinite(base).all()):
+        raise ValueError("bootstrap: got values that are not finite; the model or its images hold NaN or infinity.")
+    _, place = np.unique(groups, return_inverse=True)
     num_groups = int(place.max()) + 1
     sums = np.bincount(place, np.asarray(values, dtype=np.float64), num_groups)
     bases = np.bincount(place, np.asarray(base, dtype=np.float64), num_groups)

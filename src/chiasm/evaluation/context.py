@@ -16,7 +16,7 @@ from chiasm.evaluation.bootstrap import groups_of
 from chiasm.evaluation.classifiers import Classifier, factor_labels, fit_classifier
 from chiasm.evaluation.probes import FactorProbes, fit_factor, pixels
 from chiasm.evaluation.references import Indices, mean_image
-from chiasm.evaluation.triplets import Triplets, sample_triplets
+from chiasm.evaluation.triplets import NONE, Triplets, find_truths, sample_triplets
 from chiasm.inference import encode, generate, quantise, read_codes
 from chiasm.networks import CrossModel
 
@@ -37,11 +37,13 @@ class HeldOut:
         name: SAMPLES or CLASSES.
         indices: the images.
         pool: images that retrieval may choose from.
+        others: the other held-out images, which give code B where no image of `indices` has the content.
     """
 
     name: str
     indices: Indices
     pool: Indices
+    others: Indices = field(default_factory=lambda: NONE)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class EvaluationContext:
         """What probes read, [n, width] each: code A, code B as handed out, code B before rounding, small images."""
         images = self.images.gather(index)
         a, b_exact = read_codes(self.model, images)
+        _require_finite("codes", a, b_exact)
         b = quantise(b_exact, self.model.noise_b)
         return {"a": a, "b": b, **({"b_exact": b_exact} if self.model.noise_b > 0 else {}), "pixels": pixels(images)}
 
@@ -105,12 +108,21 @@ class MixedSet:
     @cached_property
     def triplets(self) -> Triplets:
         """Which images are mixed."""
-        return sample_triplets(self.context.images, self.part.indices, self.context.num, self.context.seed)
+        context, part = self.context, self.part
+        return sample_triplets(context.images, part.indices, context.num, context.seed, part.others, context.train)
+
+    @property
+    def num_left_out(self) -> int:
+        """How many images are the truth of no mix; 0 where no truth is known at all."""
+        context, part = self.context, self.part
+        if not self.has_truth:
+            return 0
+        return len(part.indices) - len(find_truths(context.images, part.indices, part.others, context.train))
 
     @property
     def has_truth(self) -> bool:
         """Whether every mix has a true image."""
-        return len(self.triplets.truth) > 0 and bool((self.triplets.truth >= 0).all())
+        return bool((self.triplets.truth >= 0).all())
 
     @property
     def target(self) -> Indices:
@@ -129,7 +141,15 @@ class MixedSet:
         index, place = np.unique(np.concatenate([x1, x2, self.target]), return_inverse=True)
         a, b = encode(model, self.context.images.gather(index))
         from_1, from_2, from_target = torch.from_numpy(place.reshape(3, -1))
-        return generate(model, a[from_1], b[from_2]), generate(model, a[from_target], b[from_target])
+        mixes, reconstructions = generate(model, a[from_1], b[from_2]), generate(model, a[from_target], b[from_target])
+        _require_finite("generated images", mixes, reconstructions)
+        return mixes, reconstructions
+
+
+def _require_finite(name: str, *tensors: Tensor) -> None:
+    broken = sum(int((~x.flatten(1).isfinite().all(dim=1)).sum()) for x in tensors)
+    if broken:
+        raise ValueError(f"{broken} of {sum(map(len, tensors))} {name} hold NaN or infinity; train the model anew.")
 
 
 def find_held_out(images: ImageSet, split: Split, part: Literal["test", "val"]) -> list[HeldOut]:
@@ -140,5 +160,6 @@ def find_held_out(images: ImageSet, split: Split, part: Literal["test", "val"]) 
     held_out = np.sort(np.concatenate([getattr(split, part), getattr(split, f"{part}_classes")]))
     labels = images.classes[held_out]
     seen = np.isin(labels, images.classes[split.train]) | (labels == UNLABELLED)
-    parts = [HeldOut(SAMPLES, held_out[seen], split.train), HeldOut(CLASSES, held_out[~seen], held_out[~seen])]
+    samples, classes = held_out[seen], held_out[~seen]
+    parts = [HeldOut(SAMPLES, samples, split.train, classes), HeldOut(CLASSES, classes, classes, samples)]
     return [p for p in parts if len(p.indices)]

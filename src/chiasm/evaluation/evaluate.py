@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -57,18 +58,27 @@ def evaluate(
     chosen = choose_metrics(metrics)
     parts = find_held_out(images, split, part)
     context = EvaluationContext(model, images, split.train, num, seed)
+    mixed_sets = [MixedSet(context, part) for part in parts]
     with tqdm(total=len(parts) * len(chosen), disable=not progress_bar, leave=False, unit="metric") as bar:
-        measured = {p.name: _measure(MixedSet(context, p), chosen, bar) for p in parts}
-    reasons: dict[str, str] = {}
+        measured = {mixed.part.name: _measure(mixed, chosen, bar) for mixed in mixed_sets}
+    reasons = {f"{mixed.part.name}.mixes": _left_out(mixed) for mixed in mixed_sets if mixed.num_left_out}
     results = {name: _lift(values, name, reasons) for name, values in measured.items()}
     for name in (SAMPLES, CLASSES):
         if name not in results:
             reasons[name] = f"the split has no such images in its part {part!r}"
     about = {"part": part, "seed": seed, "num": num, "noise_b": model.noise_b, "interval": bootstrap.HOW}
     num_images = {"train": len(split.train)} | {p.name: len(p.indices) for p in parts}
-    details = {"num_images": num_images, "versions": _versions()}
+    num_mixes = {mixed.part.name: len(mixed.triplets.truth) for mixed in mixed_sets}
+    details = {"num_images": num_images, "num_mixes": num_mixes, "versions": _versions()}
     seconds = round(time.perf_counter() - started, 1)
     return {"about": {**about, **details, "seconds": seconds}, **results, NOT_MEASURED: reasons}
+
+
+def _left_out(mixed: MixedSet) -> str:
+    return (
+        f"{mixed.num_left_out} of {len(mixed.part.indices)} images are the truth of no mix: "
+        "no other held-out image has their content, or no other image their class"
+    )
 
 
 def _versions() -> dict[str, str]:
@@ -80,12 +90,17 @@ def _measure(mixed: MixedSet, metrics: Mapping[str, Metric], bar: tqdm) -> dict[
     results: dict[str, MetricResult] = {}
     for name, metric in metrics.items():
         bar.set_description(f"{mixed.part.name.replace('_', ' ')}: {name}")
-        if metric.needs_mixes and len(mixed.triplets.truth) == 0:
-            results[name] = "no held-out image has a partner of its class and one with its content"
-        else:
-            results[name] = metric.measure(mixed)
+        results[name] = _measure_one(mixed, metric)
         bar.update()
     return results
+
+
+def _measure_one(mixed: MixedSet, metric: Metric) -> MetricResult:
+    """Results of a metric, or why there are none; one that fails does not cost the others."""
+    try:
+        return metric.measure(mixed)
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def save_results(results: dict[str, Any], path: Path) -> None:
@@ -95,13 +110,15 @@ def save_results(results: dict[str, Any], path: Path) -> None:
 
 
 def _lift(values: Any, path: str, reasons: dict[str, str]) -> Any:
-    """Results without the reasons among them, which are gathered under their paths."""
+    """Results without the reasons among them, which are gathered under their paths; JSON holds finite numbers only."""
     if not isinstance(values, dict):
         return values
     kept = {}
     for key, value in values.items():
         if isinstance(value, str):
             reasons[f"{path}.{key}"] = value
+        elif isinstance(value, float) and not math.isfinite(value):
+            reasons[f"{path}.{key}"] = "not finite"
         else:
             kept[key] = _lift(value, f"{path}.{key}", reasons)
     return kept

@@ -16,6 +16,18 @@ def l1(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return (x - y).abs().flatten(1).mean(dim=1)
 
 
+def difference_weighted(x: torch.Tensor, truth: torch.Tensor, similar: torch.Tensor) -> torch.Tensor:
+    """L1 of each image to the true one where this differs from a similar one, [n], on [-1, 1].
+
+    Each pixel is weighted by the mean absolute difference of its channels between truth and similar image; NaN where
+    the two are equal or there is no similar one (NaN).
+
+    Source: as losses.difference_weighted_l1, docs/method.md, eq. 10, for each image alone.
+    """
+    weights, errors = ((image - truth).abs().mean(dim=1).flatten(1) for image in (similar, x))
+    return (weights * errors).sum(dim=1) / weights.sum(dim=1)
+
+
 def swap_errors(model: CrossModel, images: ImageSet, triplets: Triplets) -> dict[str, float]:
     """L1 of mixes and of plain reconstruction, beside those of copying.
 

@@ -38,7 +38,7 @@ class Validation:
         self.images = images
         self.split = split
         self.batch = Batches(images, split.val, batch_size=2 * num_pairs, seed=seed).at(0)
-        self.triplets = sample_triplets(images, split.val, 4 * num_pairs, seed)
+        self.triplets = sample_triplets(images, split.val, 4 * num_pairs, seed, train=split.train)
         self.shortcut_pairs = self._choose_shortcut_pairs()
 
     @torch.inference_mode()

@@ -43,7 +43,7 @@ def test_metrics_with_weights_to_download_are_left_out_with_a_reason(monkeypatch
     torch.manual_seed(0)
     images = torch.from_numpy(grid().images)
     generated = {"mixes": to_unit(images)}
-    found = realism.realism(Classifier((3, 2), 16).eval(), generated, images, images, images)
+    found = realism.realism(Classifier((3, 2), 16).eval(), generated, images, images, np.arange(len(images)), images)
     assert set(found["kid"]) == {"mixes", "real"}
     assert found["kid"]["mixes"]["mean"] == pytest.approx(found["kid"]["real"]["mean"], abs=1e-4)
     assert found["detail"]["mixes"]["mean"] == pytest.approx(1, rel=1e-4)
@@ -65,3 +65,24 @@ def test_weights_that_are_not_there_are_not_fetched(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(realism.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     assert "nothing is downloaded" in realism.missing_weights("torchvision", realism.LPIPS_WEIGHTS)
+
+
+def test_flat_images_have_no_detail_to_compare_with() -> None:
+    torch.manual_seed(0)
+    images = torch.full((6, 3, 16, 16), 90, dtype=torch.uint8)
+    found = realism.realism(Classifier((3, 2), 16).eval(), {"mixes": to_unit(images)}, images, images, np.arange(6))
+    assert found["detail"] == "the held-out images have no high-frequency power"
+    assert found["kid"]["mixes"]["mean"] == pytest.approx(0, abs=1e-6)
+
+
+def test_an_image_used_several_times_counts_once_in_the_interval_of_its_detail() -> None:
+    torch.manual_seed(0)
+    net, images = Classifier((3, 2), 16).eval(), torch.from_numpy(grid().images)
+    power = torch.linspace(0.5, 2, 12).repeat_interleave(20)
+    mixes = power[:, None, None, None] * torch.randn(1, 3, 16, 16)
+    by_truth, by_mix = (
+        realism.realism(net, {"mixes": mixes}, images, images, groups)["detail"]["mixes"]
+        for groups in (np.repeat(np.arange(12), 20), np.arange(240))
+    )
+    assert by_truth["mean"] == by_mix["mean"]
+    assert by_truth["high"] - by_truth["low"] > 3 * (by_mix["high"] - by_mix["low"])

@@ -3,13 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from grids import grid
+from grids import copies_x1, grid
 
 from chiasm.data import UNLABELLED, ImageSet
 from chiasm.evaluation import classifiers
 from chiasm.evaluation.classifiers import Classifier, factor_labels, fit_classifier
+from chiasm.evaluation.context import CLASSES, EvaluationContext, HeldOut, MixedSet
 from chiasm.evaluation.fitting import FitSettings
-from chiasm.evaluation.metrics.swap_accuracy import swap_accuracy
+from chiasm.evaluation.metrics.swap_accuracy import every_second, measure, swap_accuracy
 from chiasm.inference import to_unit
 
 PAIRS = np.arange(60), np.arange(99, 159)
@@ -66,3 +67,30 @@ def test_a_copied_x1_lacks_the_content_of_x2(net: Classifier, images: ImageSet) 
 def test_unlabelled_factors_are_left_out(net: Classifier, images: ImageSet) -> None:
     blind = dataclasses.replace(images, contents=np.full_like(images.contents, UNLABELLED))
     assert set(rates(net, blind, np.arange(60))) == {"class"}
+
+
+def test_every_second_image_of_each_class() -> None:
+    classes = np.array([4, 4, 4, 1, 1, UNLABELLED, 7])
+    assert every_second(classes, np.array([6, 5, 2, 4, 0, 1, 3])).tolist() == [4, 2, 1, 6]
+
+
+def test_images_that_made_the_class_means_are_scored_by_no_one(net: Classifier) -> None:
+    images = grid(num_classes=9, num_contents=4, num_copies=2)
+    noise = np.random.default_rng(0).integers(0, 256, size=(72, 3, 16, 16), dtype=np.uint8)
+    images = dataclasses.replace(images, images=noise)  # only an image that made a mean can find its class
+    new = np.flatnonzero(images.classes >= 5)
+    context = EvaluationContext(copies_x1(), images, np.arange(40), num=400, seed=0)
+    context.__dict__["classifier"] = net
+    found = measure(MixedSet(context, HeldOut(CLASSES, new, new)))["class"]
+    assert found["ceiling"]["n"] == 16
+    assert found["ceiling"]["mean"] < 0.6  # chance is 0.25
+    assert 0 < found["mix"]["n"] < 200
+    assert found["mix"]["mean"] < 0.6
+
+
+def test_a_single_held_out_class_is_said_to_be_one(net: Classifier, images: ImageSet) -> None:
+    context = EvaluationContext(copies_x1(), images, np.arange(128), num=40, seed=0)
+    context.__dict__["classifier"] = net
+    found = measure(MixedSet(context, HeldOut(CLASSES, np.arange(128, 160), np.arange(128, 160), np.arange(128))))
+    assert "fewer than two" in found["class"]
+    assert set(found["place"]) == {"mix", "ceiling", "copy_x1", "copy_x2"}

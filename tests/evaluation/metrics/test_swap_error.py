@@ -4,7 +4,18 @@ import torch
 from grids import copies_x1, grid, oracle
 
 from chiasm.evaluation.context import SAMPLES, EvaluationContext, HeldOut, MixedSet
-from chiasm.evaluation.metrics.swap_error import MAX_PSNR_DB, image_errors, measure, summarise
+from chiasm.evaluation.metrics.swap_error import (
+    MAX_PSNR_DB,
+    TOO_FEW,
+    find_references,
+    image_errors,
+    measure,
+    recombination_errors,
+    rows,
+    summarise,
+)
+from chiasm.evaluation.table import align
+from chiasm.evaluation.triplets import Triplets
 
 
 def test_errors_of_a_known_difference() -> None:
@@ -25,11 +36,46 @@ def test_an_oracle_swaps_without_error_and_a_copier_as_a_copy(make, swap_is: str
     images = grid()
     part = HeldOut(SAMPLES, np.arange(0, 48, 3), np.setdiff1d(np.arange(48), np.arange(0, 48, 3)))
     results = measure(MixedSet(EvaluationContext(make(images), images, part.pool, num=30, seed=1), part))
-    assert set(results) == {"swap", "reconstruction", "copy_x1", "copy_x2", "mean", "retrieval", "ratio"}
+    references = {"copy_x1", "copy_x2", "mean", "retrieval", "oracle_without_place"}
+    assert set(results) == {"swap", "reconstruction", "oracle_median", "ratio"} | references
+    assert results["oracle_median"] == TOO_FEW
+    assert references <= set(results["ratio"])
     wanted = 0 if swap_is == "zero" else results["copy_x1"]["l1"]["mean"]
     assert results["swap"]["l1"]["mean"] == pytest.approx(wanted, abs=1e-6)
     assert results["ratio"]["copy_x1"]["mean"] == pytest.approx(0 if swap_is == "zero" else 1, abs=1e-6)
-    assert results["copy_x1"]["l1"]["mean"] > 0.1
+    assert results["swap"]["changed"]["mean"] == pytest.approx(
+        0 if swap_is == "zero" else results["copy_x1"]["changed"]["mean"], abs=1e-6
+    )
+    assert results["copy_x1"]["changed"]["mean"] > results["copy_x1"]["l1"]["mean"] > 0.1
+    shown = {name: values for name, values in results.items() if isinstance(values, dict)}
+    assert "oracle: all but place" in "\n".join(align(list(rows(shown))))
+
+
+def test_oracles_are_medians_of_other_images_with_the_known_factors() -> None:
+    images = grid(num_classes=3, num_contents=4, num_copies=3)
+    triplets, pool = Triplets(np.array([0]), np.array([15]), np.array([3])), np.arange(36)
+    found = find_references(images, triplets, pool)
+    assert found["oracle_median"][0].tolist() == [7, 11]
+    assert found["oracle_without_place"][0].tolist() == [0, 1, 2, *range(4, 12)]
+    zeros = torch.zeros(1, 3, 16, 16)
+    errors = recombination_errors(images, triplets, zeros, zeros, pool, np.zeros((3, 16, 16), dtype=np.float32))
+    median = np.median(images.images[[7, 11]], axis=0)
+    wanted = np.abs(median - images.images[3].astype(float)).mean() / 127.5
+    assert errors["oracle_median"]["l1"] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_what_most_images_lack_is_left_out_and_the_rest_is_of_those_that_have_it() -> None:
+    nan = float("nan")
+    errors = {
+        "swap": {"l1": np.array([0.1, 0.2, 0.6, 0.7])},
+        "few": {"l1": np.array([0.1, nan, nan, nan])},
+        "half": {"l1": np.array([0.2, 0.4, nan, nan])},
+    }
+    results = summarise(errors, np.arange(4))
+    assert set(results) == {"swap", "half", "ratio"}
+    assert results["half"]["l1"]["mean"] == pytest.approx(0.3)
+    assert results["half"]["l1"]["n"] == 2
+    assert results["ratio"]["half"]["mean"] == pytest.approx(0.5)
 
 
 def test_summary_has_no_ratio_without_a_swap() -> None:

@@ -17,17 +17,15 @@ class Metric(NamedTuple):
     Attributes:
         measure: the mixes of one part in, results out, or the reason why there are none.
         rows: results -> the rows of their table, the heading first.
-        needs_mixes: whether it is left out where no images can be mixed.
     """
 
     measure: Callable[[MixedSet], MetricResult]
     rows: Callable[[Mapping[str, Any]], Iterator[Row]]
-    needs_mixes: bool = True
 
 
 METRICS: dict[str, Metric] = {
     "swap": Metric(swap_error.measure, swap_error.rows),
-    "leakage": Metric(leakage.measure, leakage.rows, needs_mixes=False),
+    "leakage": Metric(leakage.measure, leakage.rows),
     "swap_accuracy": Metric(swap_accuracy.measure, swap_accuracy.rows),
     "shortcuts": Metric(shortcuts.measure, shortcuts.rows),
     "realism": Metric(realism.measure, realism.rows),

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from chiasm.evaluation.bootstrap import interval
+from chiasm.evaluation.bootstrap import Groups, interval
 from chiasm.evaluation.classifiers import Classifier, features
 from chiasm.evaluation.context import MetricResult, MixedSet
 from chiasm.evaluation.fitting import EVAL_BATCH
@@ -24,6 +24,7 @@ PerImage = Float[Tensor, "n"]
 
 NUM_SUBSETS = 50
 MIN_IMAGES = 20
+TINY = 1e-12
 FID_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 LPIPS_WEIGHTS = "alexnet-owt-7be5be79.pth"
 
@@ -47,19 +48,19 @@ def measure(mixed: MixedSet) -> MetricResult:
     generated = {"mixes": mixes, "reconstructions": reconstructions}
     real_images, train_images = (torch.from_numpy(images.gather(index)) for index in (real, train))
     truth = torch.from_numpy(images.gather(mixed.triplets.truth)) if mixed.has_truth else None
-    return realism(context.classifier, generated, real_images, train_images, truth, context.seed)
+    return realism(context.classifier, generated, real_images, train_images, mixed.groups, truth, context.seed)
 
 
 def rows(values: Mapping[str, Any]) -> Iterator[Row]:
     """The KID of each set of images, then what else was measured."""
     yield "realism", "KID", "std"
     for name, kid in values["kid"].items():
-        yield {"real": "training images (floor)"}.get(name, name), f"{kid['mean']:.4f}", f"{kid['std']:.4f}"
+        cells = (f"{kid[key]:.4f}" if key in kid else "" for key in ("mean", "std"))
+        yield {"real": "training images (floor)"}.get(name, name), *cells
     for name, detail in values.get("detail", {}).items():
         yield f"high-frequency power of {name}, % of real images'", percent(detail)
     for metric in ("fid", "lpips"):
-        if metric in values:
-            mixes = values[metric]["mixes"]
+        if mixes := values.get(metric, {}).get("mixes"):
             yield f"{metric.upper()} of mixes", number(mixes, 3) if isinstance(mixes, dict) else f"{mixes:.2f}"
 
 
@@ -102,6 +103,7 @@ def realism(
     generated: dict[str, Tensor],
     real: Tensor,
     train: Tensor,
+    groups: Groups,
     truth: Tensor | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -116,6 +118,7 @@ def realism(
         generated: sets of generated images by name, floats in [-1, 1], `mixes` among them.
         real: [n, 3, side, side] held-out images, bytes.
         train: training images, bytes; their distance to the held-out ones is the floor.
+        groups: [m] what the bootstrap resamples each generated image with.
         truth: the true images of the mixes, bytes, where these are known.
         seed: of the subsets.
 
@@ -128,14 +131,21 @@ def realism(
     kid = {name: kernel_distance(known, directions(net, x), seed) for name, x in sets.items()}
     fid = missing_weights("torch_fidelity", FID_WEIGHTS)
     lpips = "the true mixes are not known" if truth is None else missing_weights("torchvision", LPIPS_WEIGHTS)
-    sharp = high_frequency_power(to_unit(real)).mean()
-    detail = {name: interval((high_frequency_power(x) / sharp).numpy(), seed=seed) for name, x in generated.items()}
     return {
         "kid": kid,
-        "detail": detail,
+        "detail": _detail(generated, real, groups, seed),
         "fid": fid or {"mixes": inception_distance(real, generated["mixes"])},
-        "lpips": lpips or {"mixes": perceptual_distance(generated["mixes"], truth, seed)},
+        "lpips": lpips or {"mixes": perceptual_distance(generated["mixes"], truth, groups, seed)},
     }
+
+
+def _detail(generated: dict[str, Tensor], real: Tensor, groups: Groups, seed: int) -> MetricResult:
+    """High-frequency power of generated images as a share of that of real ones."""
+    sharp = float(high_frequency_power(to_unit(real)).mean())
+    if sharp < TINY:
+        return "the held-out images have no high-frequency power"
+    shares = {name: (high_frequency_power(x) / sharp).numpy() for name, x in generated.items()}
+    return {name: interval(share, groups, seed=seed) for name, share in shares.items()}
 
 
 def high_frequency_power(x: Float[Tensor, "n 3 side side"]) -> PerImage:
@@ -173,14 +183,14 @@ def inception_distance(real: Tensor, generated: Tensor) -> float:
     return float(metric.compute())
 
 
-def perceptual_distance(generated: Tensor, truth: Tensor | None, seed: int = 0) -> dict[str, float]:
+def perceptual_distance(generated: Tensor, truth: Tensor | None, groups: Groups, seed: int = 0) -> dict[str, float]:
     """LPIPS (AlexNet) of generated images in [-1, 1] to the true ones in bytes, with its interval."""
     from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as lpips
 
     assert truth is not None
     pairs = zip(generated.split(BATCH), truth.split(BATCH), strict=True)
     distances = [lpips(x.clamp(-1, 1), to_unit(y), "alex", reduction="none").reshape(-1) for x, y in pairs]
-    return interval(torch.cat(distances).numpy(), seed=seed)
+    return interval(torch.cat(distances).numpy(), groups, seed=seed)
 
 
 def _weights(file: str) -> Path:

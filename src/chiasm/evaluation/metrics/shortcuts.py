@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from chiasm.cross import Codes
 from chiasm.data import UNLABELLED
-from chiasm.evaluation.bootstrap import groups_of, interval, ratio_interval
+from chiasm.evaluation.bootstrap import Groups, interval, ratio_interval
 from chiasm.evaluation.context import EvaluationContext, MetricResult, MixedSet
 from chiasm.evaluation.format import Row, number, percent
-from chiasm.evaluation.references import ByteImages, Indices
+from chiasm.evaluation.references import ByteImages
 from chiasm.evaluation.swap import l1
+from chiasm.evaluation.triplets import Triplets
 from chiasm.inference import BATCH, encode, generate, quantise, to_bytes, to_unit
 from chiasm.networks import CrossModel
 
@@ -74,17 +75,18 @@ def measure(mixed: MixedSet) -> MetricResult:
         name: ratio_interval(*pair, mixed.groups[differ], seed=context.seed) for name, pair in ratios.items()
     }
     if mixed.has_truth:
-        results |= _true_copies(context, *(index[differ] for index in mixed.triplets))
+        chosen = Triplets(*(index[differ] for index in mixed.triplets))
+        results |= _true_copies(context, chosen, mixed.groups[differ])
     return results | {"alarms": alarms({name: ratio(*pair) for name, pair in ratios.items()})}
 
 
-def _true_copies(context: EvaluationContext, x1: Indices, x2: Indices, truth: Indices) -> dict[str, dict[str, float]]:
+def _true_copies(context: EvaluationContext, triplets: Triplets, groups: Groups) -> dict[str, dict[str, float]]:
     """The share of copies among the true mixes: what an honest model would score.
 
     Where x1 has x2's content but for a detail, the true mix is nearly x1.
     """
-    first, second, true = (to_unit(torch.from_numpy(context.images.gather(index))) for index in (x1, x2, truth))
-    groups, apart = groups_of(context.images.classes, truth), l1(first, second)
+    first, second, true = (to_unit(torch.from_numpy(context.images.gather(index))) for index in triplets)
+    apart = l1(first, second)
     return {
         f"copy_{name}_true": interval(copies(l1(true, x), apart).numpy(), groups, seed=context.seed)
         for name, x in (("x1", first), ("x2", second))

@@ -16,8 +16,8 @@ from chiasm.data import ImageSet
 from chiasm.evaluation.bootstrap import Groups, interval, ratio_interval
 from chiasm.evaluation.context import MetricResult, MixedSet
 from chiasm.evaluation.format import Row, number
-from chiasm.evaluation.references import Indices, retrieve
-from chiasm.evaluation.swap import l1
+from chiasm.evaluation.references import Indices, median_images, most_similar, other_contents, same_class
+from chiasm.evaluation.swap import difference_weighted, l1
 from chiasm.evaluation.triplets import Triplets
 from chiasm.inference import BATCH, to_unit
 
@@ -32,8 +32,12 @@ METHODS = {
     "copy_x2": "copy x2",
     "mean": "mean image",
     "retrieval": "retrieval",
+    "oracle_median": "oracle: class and contents",
 }
-DIGITS = {"l1": 4, "psnr": 1, "ssim": 3}
+WITHOUT = "oracle_without_"
+DIGITS = {"l1": 4, "changed": 4, "psnr": 1, "ssim": 3}
+ENOUGH = 0.5
+TOO_FEW = f"fewer than {ENOUGH:.0%} of the mixes have such a reference"
 
 Generated = Float[Tensor, "n 3 h w"]
 Errors = dict[str, dict[str, NDArray]]
@@ -43,8 +47,9 @@ def measure(mixed: MixedSet) -> MetricResult:
     """How far mixes are from the true recombinations, beside the references.
 
     Returns:
-        For each method of recombination_errors `l1` on [-1, 1], `psnr` in dB and `ssim` in [-1, 1]; under `ratio` the
-        L1 of the mixes over that of each reference, > 0: below 1 beats it. Without truth, of x1's `reconstruction`.
+        For each method of recombination_errors `l1` and `changed` (see difference_weighted) on [-1, 1], `psnr` in dB
+        and `ssim` in [-1, 1]; under `ratio` the L1 of the mixes over that of each reference, > 0: below 1 beats it.
+        Without truth, of x1's `reconstruction`.
 
     Source: docs/method.md, section 7.
     """
@@ -52,18 +57,19 @@ def measure(mixed: MixedSet) -> MetricResult:
     mixes, reconstructions = mixed.generated
     if mixed.has_truth:
         errors = recombination_errors(context.images, triplets, mixes, reconstructions, mixed.part.pool, context.mean)
-        missing = {} if "retrieval" in errors else {"retrieval": "some class has no other image to choose from"}
-        return summarise(errors, mixed.groups, context.seed) | missing
+        results = summarise(errors, mixed.groups, context.seed)
+        return results | {name: TOO_FEW for name in errors if name not in results}
     x1 = to_unit(torch.from_numpy(context.images.gather(mixed.target)))
     results = summarise({"reconstruction": image_errors(reconstructions, x1)}, mixed.groups, context.seed)
-    reason = "what an image shows beside its class is not known, or not completely"
+    reason = "no held-out image is known to show the class of one and all of the content of another held-out image"
     return results | {"swap": reason if context.images.has_classes else "the images have no classes"}
 
 
 def rows(values: Mapping[str, Any]) -> Iterator[Row]:
     """A row for each method."""
-    yield "swap error", "L1", "PSNR dB", "SSIM", "swap / this"
-    for key, name in METHODS.items():
+    yield "swap error", "L1", "L1 where changed", "PSNR dB", "SSIM", "swap / this"
+    oracles = {key: f"oracle: all but {key.removeprefix(WITHOUT)}" for key in values if key.startswith(WITHOUT)}
+    for key, name in (METHODS | oracles).items():
         if key in values:
             cells = [number(values[key].get(error), digits) for error, digits in DIGITS.items()]
             yield name, *cells, number(values.get("ratio", {}).get(key), 2)
@@ -104,27 +110,47 @@ def recombination_errors(
         triplets: which images were mixed, and the true ones, all known.
         mixes: x_a1b2 of each triplet.
         reconstructions: the true image of each triplet, taken apart and put together again.
-        pool: images that retrieval may choose from.
+        pool: images that retrieval and oracles may choose from, and the similar images; never the true one.
         mean: the mean training image, on [-1, 1].
 
     Returns:
-        For `swap`, `reconstruction`, `copy_x1`, `copy_x2`, `mean` and `retrieval` what image_errors returns.
-        Retrieval is missing where some class has no other image in the pool.
+        For `swap`, `reconstruction`, `mean` and what find_references returns the errors of image_errors; NaN where a
+        mix has no such reference.
     """
-    found = retrieve(images, *triplets, pool)
-    sources = {"copy_x1": triplets.a_from, "copy_x2": triplets.b_from} | (
-        {"retrieval": found} if min(found) >= 0 else {}
-    )
+    references = find_references(images, triplets, pool)
+    candidates = other_contents(images, triplets.truth, same_class(images, *triplets, pool))
+    similar = most_similar(images, triplets.truth, candidates)
     parts: dict[str, list[dict[str, NDArray]]] = defaultdict(list)
     for start in range(0, len(mixes), BATCH):
         rows = slice(start, start + BATCH)
         truth = to_unit(torch.from_numpy(images.gather(triplets.truth[rows])))
         generated = {"swap": mixes[rows], "reconstruction": reconstructions[rows]}
-        generated |= {name: to_unit(torch.from_numpy(images.gather(index[rows]))) for name, index in sources.items()}
+        generated |= {name: median_images(images, groups[rows]) for name, groups in references.items()}
         generated["mean"] = torch.from_numpy(mean).expand_as(truth)
+        beside = median_images(images, similar[rows])
         for name, image in generated.items():
-            parts[name].append(image_errors(image, truth))
+            errors = image_errors(image, truth)
+            parts[name].append(errors | {"changed": difference_weighted(image, truth, beside).numpy()})
     return {name: {m: np.concatenate([e[m] for e in batch]) for m in batch[0]} for name, batch in parts.items()}
+
+
+def find_references(images: ImageSet, triplets: Triplets, pool: Indices) -> dict[str, list[Indices]]:
+    """For each reference and each mix the images whose median it is.
+
+    Returns:
+        `copy_x1`, `copy_x2`; `retrieval`, the image of x1's class most similar to x2; and the oracles, which know the
+        labels: `oracle_median` of the images of x1's class with all of x2's contents, and `oracle_without_<factor>` of
+        those with all of them but one.
+    """
+    one_by_one = {"copy_x1": triplets.a_from, "copy_x2": triplets.b_from}
+    references = {name: list(index[:, None]) for name, index in one_by_one.items()}
+    references["retrieval"] = most_similar(images, triplets.b_from, same_class(images, *triplets, pool))
+    columns = range(len(images.content_names))
+    references["oracle_median"] = same_class(images, *triplets, pool, columns)
+    for k, factor in enumerate(images.content_names):
+        others = [c for c in columns if c != k]
+        references[f"{WITHOUT}{factor}"] = same_class(images, *triplets, pool, others)
+    return references
 
 
 def summarise(errors: Errors, groups: Groups, seed: int = 0) -> dict[str, dict]:
@@ -136,14 +162,24 @@ def summarise(errors: Errors, groups: Groups, seed: int = 0) -> dict[str, dict]:
         seed: of the bootstrap.
 
     Returns:
-        For each method `l1`, `psnr`, `ssim`; under `ratio` for each reference the swap's L1 over its L1.
+        For each method `l1`, `changed`, `psnr`, `ssim` over the images that have them; under `ratio` for each reference
+        the swap's L1 over its L1, on the same images. What fewer than ENOUGH of the images have is left out.
     """
-    results: dict[str, dict] = {
-        name: {kind: interval(error, groups, seed=seed) for kind, error in kinds.items()}
+    usable = {
+        name: {kind: known for kind, error in kinds.items() if (known := ~np.isnan(error)).mean() >= ENOUGH}
         for name, kinds in errors.items()
+    }
+    results: dict[str, dict] = {
+        name: {kind: interval(errors[name][kind][k], groups[k], seed=seed) for kind, k in kinds.items()}
+        for name, kinds in usable.items()
+        if kinds
     }
     if "swap" in errors:
         swap = errors["swap"]["l1"]
-        others = {name: e["l1"] for name, e in errors.items() if name != "swap" and e["l1"].mean() > 0}
-        results["ratio"] = {name: ratio_interval(swap, base, groups, seed=seed) for name, base in others.items()}
+        others = {name: errors[name]["l1"] for name in results if name != "swap" and results[name]["l1"]["mean"] > 0}
+        results["ratio"] = {
+            name: ratio_interval(swap[k], base[k], groups[k], seed=seed)
+            for name, base in others.items()
+            for k in (usable[name]["l1"],)
+        }
     return results
