@@ -108,7 +108,7 @@ def test_a_broken_model_is_reported_as_such(tmp_path: Path) -> None:
     broken = fake(flat, flat, lambda a, b: unflat(a) * float("nan"))
     results = measured(broken, grid(num_classes=12))
     for part in (SAMPLES, CLASSES):
-        assert list(results[part]) == ["leakage"]
+        assert list(results[part]) == ["leakage", "disentanglement"]  # codes are all that these look at
         assert "NaN" in results[NOT_MEASURED][f"{part}.swap"]
     save_results(results, tmp_path / "results.json")
     assert "not measured" in table(results)
@@ -137,7 +137,9 @@ def test_small_figures_on_a_flat_background_and_few_held_out_classes() -> None:
 
 
 def test_metrics_that_do_not_exist_are_refused_with_those_that_do() -> None:
-    with pytest.raises(ConfigError, match="got beauty; give any of swap, leakage, swap_accuracy, shortcuts, realism"):
+    with pytest.raises(
+        ConfigError, match="got beauty; give any of swap, leakage, swap_accuracy, shortcuts, realism, dis"
+    ):
         measured(copies_x1(), grid(), metrics=["swap", "beauty"])
 
 

@@ -63,15 +63,16 @@ def evaluate(
         measured = {mixed.part.name: _measure(mixed, chosen, bar) for mixed in mixed_sets}
     reasons = {f"{mixed.part.name}.mixes": _left_out(mixed) for mixed in mixed_sets if mixed.num_left_out}
     results = {name: _lift(values, name, reasons) for name, values in measured.items()}
-    for name in (SAMPLES, CLASSES):
-        if name not in results:
-            reasons[name] = f"the split has no such images in its part {part!r}"
-    about = {"part": part, "seed": seed, "num": num, "noise_b": model.noise_b, "interval": bootstrap.HOW}
-    num_images = {"train": len(split.train)} | {p.name: len(p.indices) for p in parts}
-    num_mixes = {mixed.part.name: len(mixed.triplets.truth) for mixed in mixed_sets}
-    details = {"num_images": num_images, "num_mixes": num_mixes, "versions": _versions()}
-    seconds = round(time.perf_counter() - started, 1)
-    return {"about": {**about, **details, "seconds": seconds}, **results, NOT_MEASURED: reasons}
+    missing = [name for name in (SAMPLES, CLASSES) if name not in results]
+    reasons |= dict.fromkeys(missing, f"the split has no such images in its part {part!r}")
+    about = {
+        **{"part": part, "seed": seed, "num": num, "noise_b": model.noise_b, "interval": bootstrap.HOW},
+        "num_images": {"train": len(split.train)} | {p.name: len(p.indices) for p in parts},
+        "num_mixes": {mixed.part.name: len(mixed.triplets.truth) for mixed in mixed_sets},
+        "versions": _versions(),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    return {"about": about, **results, NOT_MEASURED: reasons}
 
 
 def _left_out(mixed: MixedSet) -> str:

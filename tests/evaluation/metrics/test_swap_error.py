@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from grids import copies_x1, grid, oracle
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from chiasm.evaluation.context import SAMPLES, EvaluationContext, HeldOut, MixedSet
 from chiasm.evaluation.metrics.swap_error import (
@@ -12,6 +13,7 @@ from chiasm.evaluation.metrics.swap_error import (
     measure,
     recombination_errors,
     rows,
+    structural_similarity,
     summarise,
 )
 from chiasm.evaluation.table import align
@@ -29,6 +31,14 @@ def test_errors_of_a_known_difference() -> None:
 def test_small_images_have_no_ssim() -> None:
     truth = torch.zeros(2, 3, 8, 8)
     assert set(image_errors(truth, truth)) == {"l1", "psnr"}
+
+
+def test_ssim_agrees_with_torchmetrics() -> None:
+    x, truth = torch.rand(2, 5, 3, 24, 17, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    truth[0] = 0.3
+    x[1] = truth[1] + 0.1 * x[1]
+    wanted = structural_similarity_index_measure(x, truth, data_range=2.0, reduction="none")
+    torch.testing.assert_close(structural_similarity(x, truth), wanted, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("make", "swap_is"), [(oracle, "zero"), (lambda images: copies_x1(), "copy_x1")])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from chiasm.config import ConfigError
 from chiasm.evaluation.context import MetricResult, MixedSet
 from chiasm.evaluation.format import Row
-from chiasm.evaluation.metrics import leakage, realism, shortcuts, swap_accuracy, swap_error
+from chiasm.evaluation.metrics import disentanglement, leakage, realism, shortcuts, swap_accuracy, swap_error
 
 
 class Metric(NamedTuple):
@@ -29,6 +29,7 @@ METRICS: dict[str, Metric] = {
     "swap_accuracy": Metric(swap_accuracy.measure, swap_accuracy.rows),
     "shortcuts": Metric(shortcuts.measure, shortcuts.rows),
     "realism": Metric(realism.measure, realism.rows),
+    "disentanglement": Metric(disentanglement.measure, disentanglement.rows),
 }
 """All metrics by the name that results and `--metrics` give them, in the order in which they are shown."""
 

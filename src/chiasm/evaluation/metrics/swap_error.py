@@ -23,7 +23,7 @@ from chiasm.inference import BATCH, to_unit
 
 RANGE = 2.0
 MAX_PSNR_DB = 100.0
-SSIM_WINDOW_PX = 11
+SSIM_WINDOW_PX, SSIM_SIGMA_PX = 11, 1.5
 
 METHODS = {
     "swap": "swap (the mixes)",
@@ -85,14 +85,37 @@ def image_errors(generated: Generated, truth: Generated) -> dict[str, NDArray]:
     Returns:
         `l1` on [-1, 1]; `psnr` in dB, at most MAX_PSNR_DB; and `ssim`, unless images are smaller than its window.
     """
-    from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+    from torchmetrics.functional.image import peak_signal_noise_ratio
 
     psnr = peak_signal_noise_ratio(generated, truth, data_range=RANGE, reduction="none", dim=(1, 2, 3))
     errors = {"l1": l1(generated, truth), "psnr": psnr.clamp(max=MAX_PSNR_DB)}
     if min(truth.shape[-2:]) >= SSIM_WINDOW_PX:
-        ssim = structural_similarity_index_measure(generated, truth, data_range=RANGE, reduction="none")
-        errors["ssim"] = torch.as_tensor(ssim).reshape(-1)
+        errors["ssim"] = structural_similarity(generated, truth)
     return {name: error.numpy().astype(np.float64) for name, error in errors.items()}
+
+
+def structural_similarity(x: Generated, truth: Generated) -> Float[Tensor, " n"]:
+    """SSIM of each image in [-1, 1]: Gaussian windows of SSIM_WINDOW_PX and SSIM_SIGMA_PX that lie in the image whole.
+
+    The windows are applied along rows, then along columns, as products of matrices: several times faster than the
+    same by convolution.
+
+    Source: Wang et al. 2004, Image quality assessment: from error visibility to structural similarity.
+    """
+    down, across = (_windows(side) for side in x.shape[-2:])
+    moments = torch.stack([x, truth, x * x, truth * truth, x * truth])
+    mean_x, mean_y, square_x, square_y, product = down @ moments @ across.T
+    variances = (square_x - mean_x**2).clamp(min=0) + (square_y - mean_y**2).clamp(min=0)
+    c1, c2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return (luminance * (2 * (product - mean_x * mean_y) + c2) / (variances + c2)).flatten(1).mean(dim=1)
+
+
+def _windows(side: int) -> Float[Tensor, "windows side"]:
+    """A Gaussian window in each row, one pixel further than in the row before."""
+    place = torch.arange(side) - torch.arange(side - SSIM_WINDOW_PX + 1)[:, None] - SSIM_WINDOW_PX // 2
+    weights = torch.exp(-((place / SSIM_SIGMA_PX) ** 2) / 2) * (place.abs() <= SSIM_WINDOW_PX // 2)
+    return weights / weights.sum(dim=1, keepdim=True)
 
 
 def recombination_errors(
