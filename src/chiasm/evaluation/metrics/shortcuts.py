@@ -74,7 +74,7 @@ def measure(mixed: MixedSet) -> MetricResult:
         name: ratio_interval(*pair, mixed.groups[differ], seed=context.seed) for name, pair in ratios.items()
     }
     if mixed.has_truth:
-        results |= _true_copies(context, *(index[differ] for index in mixed.triplets), mixed.groups[differ])
+        results |= _true_copies(context, x1[differ], x2[differ], mixed.triplets.truth[differ], mixed.groups[differ])
     return results | {"alarms": alarms({name: ratio(*pair) for name, pair in ratios.items()})}
 
 
