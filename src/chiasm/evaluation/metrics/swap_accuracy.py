@@ -17,7 +17,7 @@ from chiasm.evaluation.context import CLASSES, MAX_REAL, MetricResult, MixedSet
 from chiasm.evaluation.fitting import predict
 from chiasm.evaluation.format import Row, percent
 
-SHOWN = {"mix": "mixes", "ceiling": "real images", "copy_x1": "copy x1", "copy_x2": "copy x2"}
+SHOWN = {"mix": "mixes", "ceiling": "ceiling: real images", "copy_x1": "copy x1", "copy_x2": "copy x2"}
 
 
 def measure(mixed: MixedSet) -> MetricResult:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from chiasm.data import ImageSet
 from chiasm.evaluation.bootstrap import Groups, interval, ratio_interval
@@ -95,13 +96,14 @@ def image_errors(generated: Generated, truth: Generated) -> dict[str, NDArray]:
 
 
 def structural_similarity(x: Generated, truth: Generated) -> Float[Tensor, " n"]:
-    """SSIM of each image in [-1, 1]: Gaussian windows of SSIM_WINDOW_PX and SSIM_SIGMA_PX that lie in the image whole.
+    """SSIM of each image in [-1, 1], the mean over Gaussian windows around every pixel; edges are reflected.
 
     The windows are applied along rows, then along columns, as products of matrices: several times faster than the
     same by convolution.
 
     Source: Wang et al. 2004, Image quality assessment: from error visibility to structural similarity.
     """
+    x, truth = (F.pad(image, (SSIM_WINDOW_PX // 2,) * 4, mode="reflect") for image in (x, truth))
     down, across = (_windows(side) for side in x.shape[-2:])
     moments = torch.stack([x, truth, x * x, truth * truth, x * truth])
     mean_x, mean_y, square_x, square_y, product = down @ moments @ across.T
