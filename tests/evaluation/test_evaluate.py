@@ -67,8 +67,9 @@ def test_a_metric_that_is_registered_is_measured_and_shown(monkeypatch: pytest.M
     )
     images = grid()
     results = measured(copies_x1(), images, metrics=["brightness"])
-    part = find_held_out(images, make_split(images, SPLIT), "test")[0]
-    x1 = sample_triplets(images, part.indices, 40, 0, part.others).a_from
+    split = make_split(images, SPLIT)
+    part = find_held_out(images, split, "test")[0]
+    x1 = sample_triplets(images, part.indices, 40, 0, part.others, split.train).a_from
     assert results[SAMPLES]["brightness"]["mean"] == pytest.approx(images.gather(x1).mean() / 127.5 - 1, abs=1e-4)
     assert results[NOT_MEASURED][f"{SAMPLES}.brightness.num"] == "not counted"
     assert f"brightness  {results[SAMPLES]['brightness']['mean']}" in table(results)

@@ -62,7 +62,7 @@ def test_an_oracle_s_codes_are_apart_and_a_copier_s_are_not(part: str) -> None:
     held_out = np.arange(0, 96, 3) if part == SAMPLES else np.arange(48, 96)
     train = np.setdiff1d(np.arange(96), held_out)
     apart, alike = (
-        measure(MixedSet(EvaluationContext(m, images, train, 0.0, 20, 0), HeldOut(part, held_out, train)))
+        measure(MixedSet(EvaluationContext(m, images, train, 20, 0), HeldOut(part, held_out, train)))
         for m in (oracle(images), copies_x1())
     )
     assert apart["codes"] == pytest.approx({"disentanglement": 1, "completeness": 1}, abs=0.02)
@@ -74,5 +74,5 @@ def test_an_oracle_s_codes_are_apart_and_a_copier_s_are_not(part: str) -> None:
 
 
 def test_one_factor_is_not_enough() -> None:
-    context = EvaluationContext(copies_x1(), grid(labelled=False), np.arange(24), 0.0, 20, 0)
+    context = EvaluationContext(copies_x1(), grid(labelled=False), np.arange(24), 20, 0)
     assert "needs a class" in measure(MixedSet(context, HeldOut(SAMPLES, np.arange(24, 48), np.arange(24))))
