@@ -69,11 +69,11 @@ def test_optimiser_state_survives(model: CrossModel, tmp_path: Path) -> None:
     optimizer = adam()
     model.encoder_a(torch.randn(2, 3, 16, 16)).sum().backward()
     optimizer.step()
-    save_state(tmp_path, {"step": 3}, flatten_optimizer(optimizer, "optimizer"))
-    state, tensors = load_state(tmp_path)
+    save_state(tmp_path, 3, {"elapsed_s": 0.1}, flatten_optimizer(optimizer, "optimizer"))
+    saved = load_state(tmp_path)
     restored = adam()
-    restore_optimizer(restored, "optimizer", tensors)
-    assert state == {"step": 3}
+    restore_optimizer(restored, "optimizer", saved.tensors)
+    assert (saved.step, saved.values) == (3, {"elapsed_s": 0.1})
     wanted = optimizer.state_dict()["state"]
     got = restored.state_dict()["state"]
     assert wanted.keys() == got.keys()
