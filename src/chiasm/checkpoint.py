@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from chiasm.config import ConfigError, DataConfig, ModelConfig
-from chiasm.files import folder_written_whole, partial_pattern, write_atomically
+from chiasm.files import folder_written_whole, write_atomically
 from chiasm.networks import CrossModel
 from chiasm.overrides import from_dict, to_dict
-from chiasm.runs import MODEL_FILE, STATE_FILE, TENSORS_FILE, WEIGHTS_FILE
+from chiasm.runs import CHECKPOINT_PATTERN, MODEL_FILE, STATE_FILE, TENSORS_FILE, WEIGHTS_FILE
 
 
 class CheckpointError(ValueError):
@@ -100,15 +100,13 @@ def save_state(folder: Path, step: int, values: dict[str, Any], tensors: dict[st
         _write_tensors(tensors, place / TENSORS_FILE)
         _write_json({"values": values, "sha256": _digests(values, place)}, place / STATE_FILE)
     kept = {step, *[earlier for earlier in saved_steps(folder) if earlier < step][-1:]}
-    for path in [_place(folder, old) for old in saved_steps(folder) if old not in kept]:
-        shutil.rmtree(path)
-    for path in folder.glob(partial_pattern("[0-9]" * 9)):
-        shutil.rmtree(path)
+    for old in set(saved_steps(folder)) - kept:
+        shutil.rmtree(_place(folder, old))
 
 
 def saved_steps(folder: Path) -> list[int]:
     """The steps of which a run has checkpoints, ascending."""
-    return sorted(int(path.name) for path in folder.glob("[0-9]" * 9))
+    return sorted(int(path.name) for path in folder.glob(CHECKPOINT_PATTERN))
 
 
 def load_state(folder: Path) -> SavedState | None:

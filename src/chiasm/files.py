@@ -56,10 +56,19 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def partial_pattern(path: str) -> str:
-    """The glob pattern of what killed writers of a path, itself a pattern, have left beside it."""
-    folder, slash, name = path.rpartition("/")
-    return f"{folder}{slash}.{name}.{'[0-9a-f]' * 32}"
+def remove_partials(folder: Path, pattern: str) -> None:
+    """Remove what killed writers have left beside paths in a folder.
+
+    Args:
+        folder: nobody else may be writing these paths.
+        pattern: of the paths, as for glob.
+    """
+    parents, slash, name = pattern.rpartition("/")
+    for partial in folder.glob(f"{parents}{slash}.{name}.{'[0-9a-f]' * 32}"):
+        if partial.is_dir():
+            shutil.rmtree(partial)
+        else:
+            partial.unlink()
 
 
 def _partial(path: Path) -> Path:

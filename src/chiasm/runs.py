@@ -17,7 +17,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from chiasm.config import Config, ConfigError
-from chiasm.files import partial_pattern, write_atomically
+from chiasm.files import remove_partials, write_atomically
 from chiasm.overrides import flatten, from_dict, to_dict
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ TRIAL_FILE = "trial.json"
 # In model/, which may be copied elsewhere:
 MODEL_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-# In a folder of checkpoint/, named by the step:
+# In checkpoint/, folders named by the step, and in each:
+CHECKPOINT_PATTERN = "[0-9]" * 9
 STATE_FILE = "state.json"
 TENSORS_FILE = "state.safetensors"
 # In figures/:
@@ -43,8 +44,8 @@ CURVES_FILE = "curves.png"
 
 # All that a training writes. The settings come last: without them nothing is a run.
 WRITTEN = (
-    f"checkpoint/*/{STATE_FILE}",
-    f"checkpoint/*/{TENSORS_FILE}",
+    f"checkpoint/{CHECKPOINT_PATTERN}/{STATE_FILE}",
+    f"checkpoint/{CHECKPOINT_PATTERN}/{TENSORS_FILE}",
     f"model/{MODEL_FILE}",
     f"model/{WEIGHTS_FILE}",
     *(f"figures/{name}" for name in (STRIP_FILE, MATRIX_FILE, CURVES_FILE)),
@@ -113,7 +114,7 @@ class RunFolder:
             stem = re.sub(r"[^\w-]+", "-", Path(source).stem).strip("-") or "run"
             taken = [int(p.name[len(stem) + 1 :]) for p in runs.glob(f"{stem}-*") if p.name[len(stem) + 1 :].isdigit()]
             name = f"{stem}-{max(taken, default=0) + 1}"
-        if Path(name).name != name or name == "..":
+        if Path(name).name != name or name in ("", ".."):
             raise RunError(f"--name: got {name!r}; give the plain name of a folder in {runs}, or another --runs.")
         return cls(runs / name)
 
@@ -136,9 +137,8 @@ class RunFolder:
         except OSError as error:
             raise RunWriteError(f"{self.path} cannot be written ({error}); give another --runs.") from error
         try:
-            for path in WRITTEN:
-                for partial in self.path.glob(partial_pattern(path)):
-                    partial.unlink()
+            for pattern in (f"checkpoint/{CHECKPOINT_PATTERN}", *WRITTEN):
+                remove_partials(self.path, pattern)
             yield
         finally:
             if [path.name for path in self.path.glob("*")] == [LOCK_FILE]:
@@ -165,7 +165,13 @@ class RunFolder:
         for pattern in (RESULTS_FILE, *WRITTEN):
             for path in self.path.glob(pattern):
                 path.unlink()
-        for folder in (*self.checkpoint.glob("*"), self.checkpoint, self.model, self.figures, self.tensorboard):
+        for folder in (
+            *self.checkpoint.glob(CHECKPOINT_PATTERN),
+            self.checkpoint,
+            self.model,
+            self.figures,
+            self.tensorboard,
+        ):
             with suppress(OSError):  # something else is in it
                 folder.rmdir()
         self.figures.mkdir(parents=True, exist_ok=True)
