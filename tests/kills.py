@@ -60,9 +60,9 @@ def main(short: bool) -> None:
     random_kills = {"default": 3} if short else {"default": 20, "GAN": 20, "compiled": 5}
     for variant, wanted in random_kills.items():
         print(f"{variant}: {at_random_moments(of_variant(variant, steps=12), wanted, rng)}")
-    every = 70 if short else 1
-    for variant in ("default",) if short else ("default", "GAN"):
-        print(f"{variant}: {before_each_operation(of_variant(variant, steps=2), every)}")
+    every = {"default": 70} if short else {"default": 1, "GAN": 4}
+    for variant, n in every.items():
+        print(f"{variant}: {before_each_operation(of_variant(variant, steps=2), n)}")
 
 
 def of_variant(variant: str, steps: int) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -119,7 +120,10 @@ def _check_changes(run: RunFolder, before: Config, after: Config) -> None:
 
 @contextmanager
 def _explained(run: RunFolder) -> Iterator[None]:
-    """Say what is left of a run whose files could not be written."""
+    """Say what is left of a run whose files could not be written, in this line alone."""
+    report = threading.excepthook
+    # TensorBoard's thread hands its errors over to this one and reports them itself, too.
+    threading.excepthook = lambda raised: None if isinstance(raised.exc_value, OSError) else report(raised)
     try:
         yield
     except OSError as error:
@@ -127,6 +131,8 @@ def _explained(run: RunFolder) -> Iterator[None]:
         left = f"the checkpoint of step {steps[-1]} is whole" if steps else "there is no checkpoint yet"
         remedy = f"make room or give access, then: chiasm fit --resume {run.path}"
         raise RunWriteError(f"{run.path} cannot be written ({error}); {left}; {remedy}") from error
+    finally:
+        threading.excepthook = report
 
 
 def _precision(wanted: str) -> str:
