@@ -24,7 +24,7 @@ check: .venv/installed  ## formatter, linter, type checker, direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-kills: .venv/installed  ## kill trainings and resume them, six minutes
+kills: .venv/installed  ## kill trainings and resume them, two to six minutes
 	OMP_NUM_THREADS=1 $(BIN)/python tests/kills.py
 
 bench: .venv/installed  ## measure speed side by side with the plain reference

@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 
 from chiasm.checkpoint import saved_steps
-from chiasm.config import Config, ConfigError
+from chiasm.config import Config, ConfigError, TrainConfig
 from chiasm.data import ImageSet, Split, hide_labels, load_split, make_split, open_data, save_split
 from chiasm.objective import build_objective
 from chiasm.overrides import flatten, to_dict
@@ -51,32 +51,44 @@ def fit(
         DataError, ConfigError, RunError, CheckpointError, RunWriteError: for what a user can mend.
         TrainingDivergedError: when a term of the loss is no longer a finite number.
     """
-    train = config.train
+    fabric = _launch(config.train)
+    run, before = _choose(fabric, config, name, runs, resume, overwrite)
+    with run.lock() if fabric.is_global_zero else nullcontext():
+        images = _open(fabric, config, progress_bar)
+        with _explained(run):
+            if before is None and fabric.is_global_zero:
+                run.create(config, overwrite=overwrite)
+            fabric.barrier()
+            split = _split(fabric, run, config, images)
+            loop = Loop(fabric, config, run, images, split, build, schedule, progress_bar=progress_bar)
+            if before is not None:
+                loop.load()
+                if fabric.is_global_zero:
+                    run.change_config(loop.step, before, config)
+            return loop.run()
+
+
+def _launch(train: TrainConfig) -> Fabric:
     fabric = Fabric(
         accelerator=train.accelerator,
         devices=train.devices,
         precision=_precision(train.precision),  # type: ignore[arg-type]  # a plain str to mypy
     )
     fabric.launch()
+    return fabric
+
+
+def _choose(
+    fabric: Fabric, config: Config, name: str | None, runs: Path, resume: Path | None, overwrite: bool
+) -> tuple[RunFolder, Config | None]:
+    """The folder of a new run; or of one that goes on, with the configuration that it had."""
     if overwrite and (name is None or resume is not None):
         raise ConfigError("--overwrite: it begins a run of a given --name again; leave --resume out.")
     if resume is None:
-        run = fabric.broadcast(RunFolder.named(runs, name, config.data.source))
-    else:
-        run, before = RunFolder.open(resume)
-        _check_changes(run, before, config)
-    with run.lock() if fabric.is_global_zero else nullcontext():
-        images = _open(fabric, config, progress_bar)
-        with _explained(run):
-            if resume is None and fabric.is_global_zero:
-                run.create(config, overwrite=overwrite)
-            split = _split(fabric, run, config, images)
-            loop = Loop(fabric, config, run, images, split, build, schedule, progress_bar=progress_bar)
-            if resume is not None:
-                loop.load()
-                if fabric.is_global_zero:
-                    run.change_config(loop.step, before, config)
-            return loop.run()
+        return fabric.broadcast(RunFolder.named(runs, name, config.data.source)), None
+    run, before = RunFolder.open(resume)
+    _check_changes(run, before, config)
+    return run, before
 
 
 def _open(fabric: Fabric, config: Config, progress_bar: bool) -> ImageSet:
