@@ -1,9 +1,13 @@
+import errno
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+import chiasm.checkpoint
 from chiasm.checkpoint import (
     CheckpointError,
     describe_model,
@@ -13,6 +17,7 @@ from chiasm.checkpoint import (
     restore_optimizer,
     save_model,
     save_state,
+    saved_steps,
 )
 from chiasm.networks import CrossModel
 
@@ -79,11 +84,11 @@ def test_optimiser_state_survives(model: CrossModel, tmp_path: Path) -> None:
     optimizer = adam()
     model.encoder_a(torch.randn(2, 3, 16, 16)).sum().backward()
     optimizer.step()
-    save_state(tmp_path, {"step": 3}, flatten_optimizer(optimizer, "optimizer"))
-    state, tensors = load_state(tmp_path)
+    save_state(tmp_path, 3, {"elapsed_s": 0.1}, flatten_optimizer(optimizer, "optimizer"))
+    saved = load_state(tmp_path)
     restored = adam()
-    restore_optimizer(restored, "optimizer", tensors)
-    assert state == {"step": 3}
+    restore_optimizer(restored, "optimizer", saved.tensors)
+    assert (saved.step, saved.values) == (3, {"elapsed_s": 0.1})
     wanted = optimizer.state_dict()["state"]
     got = restored.state_dict()["state"]
     assert wanted.keys() == got.keys()
@@ -101,3 +106,83 @@ def test_restored_moments_lie_on_the_device_and_in_the_layout_of_their_parameter
     for name in moments:
         assert optimizer.state[weight][name].device.type == "meta"
         assert optimizer.state[weight][name].is_contiguous(memory_format=torch.channels_last)
+
+
+def save(folder: Path, step: int) -> None:
+    save_state(folder, step, {"elapsed_s": step / 3}, {"x": torch.full((3,), float(step))})
+
+
+def cut(place: Path, name: str) -> None:
+    path = place / name
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def flip(place: Path, name: str) -> None:
+    """Exchange the last digit, or bit."""
+    content = bytearray((place / name).read_bytes())
+    where = max(i for i, byte in enumerate(content) if chr(byte).isdigit()) if name == "state.json" else -1
+    content[where] ^= 1
+    (place / name).write_bytes(content)
+
+
+def mix(place: Path, name: str) -> None:
+    """The file of the checkpoint before this one."""
+    shutil.copy(place.with_name("000000020") / name, place / name)
+
+
+def remove(place: Path, name: str) -> None:
+    (place / name).unlink()
+
+
+def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    assert load_state(tmp_path / "checkpoint") is None
+    for step in (10, 20, 30):
+        save(tmp_path / "checkpoint", step)
+    assert saved_steps(tmp_path / "checkpoint") == [20, 30]
+    saved = load_state(tmp_path / "checkpoint")
+    assert (saved.step, saved.values, saved.tensors["x"].tolist()) == (30, {"elapsed_s": 10.0}, [30.0] * 3)
+    assert saved.damaged == []
+
+
+@pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
+@pytest.mark.parametrize("damage", [cut, flip, mix, remove])
+def test_the_last_good_checkpoint_is_used_and_kept_when_the_newest_is_damaged(
+    damage: Callable[[Path, str], None], name: str, tmp_path: Path
+) -> None:
+    save(tmp_path, 20)
+    save(tmp_path, 30)
+    damage(tmp_path / "000000030", name)
+    saved = load_state(tmp_path)
+    assert (saved.step, saved.values, saved.tensors["x"].tolist()) == (20, {"elapsed_s": 20 / 3}, [20.0] * 3)
+    assert saved.damaged == [30]
+    save(tmp_path, 25)
+    assert saved_steps(tmp_path) == [20, 25]
+
+
+def test_a_damaged_checkpoint_gives_way_to_a_good_one_of_its_step(tmp_path: Path) -> None:
+    save(tmp_path, 20)
+    save(tmp_path, 30)
+    cut(tmp_path / "000000030", "state.json")
+    save(tmp_path, 30)
+    assert load_state(tmp_path).damaged == []
+
+
+def test_where_all_are_damaged_the_remedy_is_named(tmp_path: Path) -> None:
+    for step in (20, 30):
+        save(tmp_path, step)
+        cut(tmp_path / f"{step:09d}", "state.safetensors")
+    with pytest.raises(CheckpointError, match="step 20 and 30 are damaged; .*--overwrite"):
+        load_state(tmp_path)
+
+
+def test_a_full_disk_leaves_the_older_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(tensors: dict, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    save(tmp_path, 20)
+    monkeypatch.setattr(chiasm.checkpoint, "save_file", write)
+    with pytest.raises(OSError, match="No space left"):
+        save(tmp_path, 30)
+    assert [path.name for path in tmp_path.iterdir()] == ["000000020"]
+    assert load_state(tmp_path).step == 20

@@ -96,6 +96,7 @@ def test_every_file_is_a_command_and_tells_what_it_is_for(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     printed = capsys.readouterr().out
+    assert "exit status: 0 done" in printed
     for name in COMMANDS:
         assert f"    {name:<20}{import_module(f'chiasm.cli.{name}').HELP}\n" in printed
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from chiasm.files import write_atomically
+from chiasm.files import folder_written_whole, remove_partials, write_atomically
 
 
 def mode(path: Path) -> int:
@@ -66,3 +66,47 @@ def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "fsync", lambda file: synced.append((os.fstat(file).st_size, path.exists())))
     write_atomically(path, "four")
     assert synced == [(4, False)]
+
+
+def test_a_folder_appears_whole_and_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    place = tmp_path / "folder"
+    place.mkdir()
+    (place / "old").touch()
+    with folder_written_whole(place) as partial:
+        write_atomically(partial / "a.txt", "new")
+        assert [path.name for path in place.iterdir()] == ["old"]
+    assert [path.name for path in place.iterdir()] == ["a.txt"]
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_folder_that_fails_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    place = tmp_path / "folder"
+    place.mkdir()
+
+    def write() -> None:
+        with folder_written_whole(place) as partial:
+            (partial / "a.txt").touch()
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write()
+    assert list(tmp_path.rglob("*")) == [place]
+
+
+def test_a_folder_and_its_entry_are_on_the_disk_in_this_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "folder"
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append((os.fstat(file).st_ino, place.exists())))
+    with folder_written_whole(place) as partial:
+        made = partial.stat().st_ino
+    assert synced == [(made, False), (tmp_path.stat().st_ino, True)]
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = {"a.txt", ".a.txt.mine", ".b.txt." + 32 * "0"}
+    for name in kept | {".a.txt." + 32 * "f"}:
+        (tmp_path / name).touch()
+    (tmp_path / f".c.{32 * '1'}").mkdir()
+    remove_partials(tmp_path, "a.txt")
+    remove_partials(tmp_path, "[c-d]")
+    assert {path.name for path in tmp_path.iterdir()} == kept

@@ -89,7 +89,8 @@ def test_what_a_run_is_missing_is_said(trained: Path, tmp_path: Path, config: Co
 
 
 def test_one_run_that_has_only_begun_makes_a_page(tmp_path: Path, config: Config) -> None:
-    run = RunFolder.create(tmp_path, "begun", config)
+    run = RunFolder(tmp_path / "begun")
+    run.create(config)
     text = make_report([run.path], tmp_path / "page.html")[0].read_text()
     assert "No winner yet" in text
 

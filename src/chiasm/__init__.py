@@ -25,7 +25,7 @@ def fit(data: str | Path = "avatars", *, preset: str = "compact", **options: Any
         data: 'avatars', a folder of images, or any other source of `chiasm fit`.
         preset: the settings to start from; see chiasm.presets.
         options: sections of the configuration as dictionaries (`train={"steps": 1000}`), and the arguments
-            `name`, `runs`, `resume` and `progress_bar` of chiasm.training.fit.
+            `name`, `runs`, `resume`, `overwrite` and `progress_bar` of chiasm.training.fit.
 
     Raises:
         ValueError: for a setting or a collection that cannot be used, with the remedy.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from chiasm.config import ConfigError, DataConfig, LossConfig, ModelConfig
-from chiasm.files import write_atomically
+from chiasm.files import folder_written_whole, write_atomically
 from chiasm.networks import CrossModel
 from chiasm.overrides import from_dict, to_dict
-from chiasm.runs import MODEL_FILE, STATE_FILE, TENSORS_FILE, WEIGHTS_FILE
+from chiasm.runs import CHECKPOINT_PATTERN, MODEL_FILE, STATE_FILE, TENSORS_FILE, WEIGHTS_FILE
 
 
 class CheckpointError(ValueError):
@@ -24,7 +27,11 @@ class CheckpointError(ValueError):
 
 
 def save_model(model: CrossModel, folder: Path) -> None:
-    """Write the model's configuration and weights into a folder, replacing what is there."""
+    """Write the model's configuration and weights into a folder, replacing what is there.
+
+    Each file is replaced whole. That suffices for the two to fit each other at any time: a run never changes its
+    networks, and without a configuration weights are no model.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _write_tensors(model.state_dict(), folder / WEIGHTS_FILE)
     _write_json(_settings(model), folder / MODEL_FILE)
@@ -63,20 +70,85 @@ def load_model(path: Path) -> CrossModel:
     return model.eval()
 
 
-def save_state(folder: Path, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Write what resuming needs: plain values as JSON, tensors as safetensors."""
+@dataclass(frozen=True)
+class SavedState:
+    """A checkpoint.
+
+    Attributes:
+        step: optimiser steps made.
+        values: plain ones.
+        tensors: by name.
+        damaged: the steps of newer checkpoints that cannot be read.
+    """
+
+    step: int
+    values: dict[str, Any]
+    tensors: dict[str, Tensor]
+    damaged: list[int]
+
+
+def save_state(folder: Path, step: int, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Write a checkpoint, a folder of its own that appears whole, and keep the one before it.
+
+    Args:
+        folder: of the run's checkpoints.
+        step: optimiser steps made; a checkpoint of this step or a later one counts as damaged and is removed.
+        values: plain ones, as JSON.
+        tensors: as safetensors.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    _write_tensors(tensors, folder / TENSORS_FILE)
-    _write_json(state, folder / STATE_FILE)
+    with folder_written_whole(_place(folder, step)) as place:
+        _write_tensors(tensors, place / TENSORS_FILE)
+        _write_json({"values": values, "sha256": _digests(values, place)}, place / STATE_FILE)
+    kept = {step, *[earlier for earlier in saved_steps(folder) if earlier < step][-1:]}
+    for old in set(saved_steps(folder)) - kept:
+        shutil.rmtree(_place(folder, old))
 
 
-def load_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read what save_state wrote.
+def saved_steps(folder: Path) -> list[int]:
+    """The steps of which a run has checkpoints, ascending."""
+    return sorted(int(path.name) for path in folder.glob(CHECKPOINT_PATTERN))
+
+
+def load_state(folder: Path) -> SavedState | None:
+    """Read the newest checkpoint that is whole; None where there is none at all.
 
     Raises:
-        CheckpointError: if the files are missing or damaged.
+        CheckpointError: if all of them are damaged.
     """
-    return _read_json(folder / STATE_FILE), _read_tensors(folder / TENSORS_FILE)
+    steps = saved_steps(folder)
+    for i, step in enumerate(reversed(steps)):
+        try:
+            return SavedState(step, *_load_whole(_place(folder, step)), damaged=steps[len(steps) - i :])
+        except CheckpointError:
+            continue
+    if steps:
+        told = " and ".join(map(str, steps))
+        raise CheckpointError(f"{folder}: the checkpoints of step {told} are damaged; begin the run again: --overwrite")
+    return None
+
+
+def _place(folder: Path, step: int) -> Path:
+    return folder / f"{step:09d}"
+
+
+def _load_whole(place: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A checkpoint's values and tensors, if they are what was written."""
+    content = _read_json(place / STATE_FILE)
+    values = content.get("values", {})
+    try:
+        if content.get("sha256") != _digests(values, place):
+            raise CheckpointError(f"{place} is not what was written.")
+    except OSError as error:
+        raise CheckpointError(f"{place} cannot be read ({error}).") from error
+    return values, _read_tensors(place / TENSORS_FILE)
+
+
+def _digests(values: dict[str, Any], place: Path) -> dict[str, str]:
+    """The SHA-256 of plain values and of the tensors beside them."""
+    with (place / TENSORS_FILE).open("rb") as file:
+        of_tensors = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"values": hashlib.sha256(json.dumps(values).encode()).hexdigest(), TENSORS_FILE: of_tensors}
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer, name: str) -> dict[str, Tensor]:
@@ -110,7 +182,10 @@ def _settings(model: CrossModel) -> dict[str, Any]:
 
 def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, partial(save_file, cpu))
+    try:
+        write_atomically(path, partial(save_file, cpu))
+    except SafetensorError as error:  # such as a full disk, which others report so, too
+        raise OSError(f"{path}: {error}") from error
 
 
 def _write_json(values: dict[str, Any], path: Path) -> None:

@@ -1,7 +1,9 @@
-"""The one way to write a file that others may read at any time."""
+"""The ways to write a file or a folder that others may read at any time."""
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,7 +17,7 @@ def write_atomically(path: Path, content: str | Callable[[Path], object]) -> Non
         path: the file, in a folder that exists.
         content: the text, in UTF-8; or a function that writes it under the path that it is given.
     """
-    partial = path.with_name(f".{path.name}.{uuid4().hex}")
+    partial = _partial(path)
     try:
         partial.touch()
         permissions = partial.stat().st_mode
@@ -29,3 +31,55 @@ def write_atomically(path: Path, content: str | Callable[[Path], object]) -> Non
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """A folder that has its name only once all its files are written, and is on the disk when this ends.
+
+    Args:
+        path: the folder, in one that exists; what is there goes when the new one is whole.
+
+    Yields:
+        Where to write the files, each by write_atomically.
+    """
+    partial = _partial(path)
+    partial.mkdir()
+    try:
+        yield partial
+        _sync_folder(partial)
+        if path.exists():
+            shutil.rmtree(path)
+        partial.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_partials(folder: Path, pattern: str) -> None:
+    """Remove what killed writers have left beside paths in a folder.
+
+    Args:
+        folder: nobody else may be writing these paths.
+        pattern: of the paths, as for glob.
+    """
+    parents, slash, name = pattern.rpartition("/")
+    for partial in folder.glob(f"{parents}{slash}.{name}.{'[0-9a-f]' * 32}"):
+        if partial.is_dir():
+            shutil.rmtree(partial)
+        else:
+            partial.unlink()
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid4().hex}")
+
+
+def _sync_folder(path: Path) -> None:
+    if os.name == "nt":  # which opens no folders
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
+from filelock import FileLock, Timeout
 
 from chiasm.config import Config, ConfigError
-from chiasm.files import write_atomically
-from chiasm.overrides import from_dict, to_dict
+from chiasm.files import remove_partials, write_atomically
+from chiasm.overrides import flatten, from_dict, to_dict
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,12 +26,15 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config.yaml"
 SPLIT_FILE = "split.json"
 METRICS_FILE = "metrics.csv"
+CHANGES_FILE = "changes.csv"
+LOCK_FILE = "run.lock"
 RESULTS_FILE = "results.json"
 TRIAL_FILE = "trial.json"
 # In model/, which may be copied elsewhere:
 MODEL_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-# In checkpoint/:
+# In checkpoint/, folders named by the step, and in each:
+CHECKPOINT_PATTERN = "[0-9]" * 9
 STATE_FILE = "state.json"
 TENSORS_FILE = "state.safetensors"
 # In figures/:
@@ -36,9 +42,24 @@ STRIP_FILE = "strip.png"
 MATRIX_FILE = "swap_matrix.png"
 CURVES_FILE = "curves.png"
 
+# All that a training writes. The settings come last: without them nothing is a run.
+WRITTEN = (
+    f"checkpoint/{CHECKPOINT_PATTERN}/{STATE_FILE}",
+    f"checkpoint/{CHECKPOINT_PATTERN}/{TENSORS_FILE}",
+    f"model/{MODEL_FILE}",
+    f"model/{WEIGHTS_FILE}",
+    *(f"figures/{name}" for name in (STRIP_FILE, MATRIX_FILE, CURVES_FILE)),
+    "tensorboard/events.out.tfevents.*",
+    *(METRICS_FILE, CHANGES_FILE, SPLIT_FILE, CONFIG_FILE),
+)
+
 
 class RunError(ValueError):
     """A run folder that cannot be used; the message names it and the remedy."""
+
+
+class RunWriteError(OSError):
+    """A run folder that cannot be written; the message names it and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -78,28 +99,83 @@ class RunFolder:
         return self.path / "tensorboard"
 
     @classmethod
-    def create(cls, runs: Path, name: str | None, config: Config) -> RunFolder:
-        """Make the folder of a new run and write its configuration.
+    def named(cls, runs: Path, name: str | None, source: str) -> RunFolder:
+        """The folder of a new run, which need not exist.
 
         Args:
             runs: the folder of all runs.
             name: of this run; by default the data's name and the next free number.
-            config: to be written.
+            source: of the data.
 
         Raises:
-            RunError: if a run of that name exists.
+            RunError: if the name is none for a folder in runs.
         """
         if name is None:
-            stem = re.sub(r"[^\w-]+", "-", Path(config.data.source).stem).strip("-") or "run"
+            stem = re.sub(r"[^\w-]+", "-", Path(source).stem).strip("-") or "run"
             taken = [int(p.name[len(stem) + 1 :]) for p in runs.glob(f"{stem}-*") if p.name[len(stem) + 1 :].isdigit()]
             name = f"{stem}-{max(taken, default=0) + 1}"
-        path = runs / name
-        if (path / CONFIG_FILE).exists():
-            raise RunError(f"{path} exists; choose another --name, or go on with it: chiasm fit --resume {path}")
-        run = cls(path)
-        run.figures.mkdir(parents=True, exist_ok=True)
-        run.write_config(config)
-        return run
+        if Path(name).name != name or name in ("", ".."):
+            raise RunError(f"--name: got {name!r}; give the plain name of a folder in {runs}, or another --runs.")
+        return cls(runs / name)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep every other process from training this run; the system lets go of it when this one is killed.
+
+        A folder in which nothing was written is removed at the end.
+
+        Raises:
+            RunError: if another process trains it.
+            RunWriteError: if the folder cannot be written.
+        """
+        lock = FileLock(self.path / LOCK_FILE)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(f"{self.path} is being trained by another process; wait for it, or stop it.") from None
+        except OSError as error:
+            raise RunWriteError(f"{self.path} cannot be written ({error}); give another --runs.") from error
+        try:
+            for pattern in (f"checkpoint/{CHECKPOINT_PATTERN}", *WRITTEN):
+                remove_partials(self.path, pattern)
+            yield
+        finally:
+            if [path.name for path in self.path.glob("*")] == [LOCK_FILE]:
+                with suppress(OSError):  # Windows removes no open file
+                    (self.path / LOCK_FILE).unlink()
+                    self.path.rmdir()
+            lock.release()
+
+    def create(self, config: Config, *, overwrite: bool = False) -> None:
+        """Make this the folder of a new run and write its configuration.
+
+        Args:
+            config: to be written.
+            overwrite: whether an earlier run gives way; what it has not written itself stays.
+
+        Raises:
+            RunError: if there is an earlier run that does not.
+        """
+        if not overwrite and any(p.exists() for p in (self.path / CONFIG_FILE, self.checkpoint, self.model)):
+            raise RunError(
+                f"{self.path} exists; choose another --name, go on with it: chiasm fit --resume {self.path}, "
+                "or begin it again: --overwrite"
+            )
+        for pattern in (RESULTS_FILE, *WRITTEN):
+            for path in self.path.glob(pattern):
+                path.unlink()
+        for folder in (
+            *self.checkpoint.glob(CHECKPOINT_PATTERN),
+            self.checkpoint,
+            self.model,
+            self.figures,
+            self.tensorboard,
+        ):
+            with suppress(OSError):  # something else is in it
+                folder.rmdir()
+        self.figures.mkdir(parents=True, exist_ok=True)
+        self.write_config(config)
 
     @classmethod
     def open(cls, path: Path) -> tuple[RunFolder, Config]:
@@ -120,6 +196,19 @@ class RunFolder:
         """Write the configuration as YAML."""
         text = yaml.safe_dump(to_dict(config), sort_keys=False)
         write_atomically(self.path / CONFIG_FILE, text)
+
+    def change_config(self, step: int, before: Config, after: Config) -> None:
+        """Write the configuration with which a run goes on, and note in changes.csv what is not as before."""
+        old, new = (flatten(to_dict(config)) for config in (before, after))
+        rows = [[step, key, json.dumps(old[key]), json.dumps(new[key])] for key in new if old[key] != new[key]]
+        if not rows:
+            return
+        file = self.path / CHANGES_FILE
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        earlier = file.read_text(encoding="utf-8") if file.exists() else "step,key,before,after\n"
+        write_atomically(file, earlier + text.getvalue())
+        self.write_config(after)
 
 
 class Tracker:

@@ -133,7 +133,7 @@ def test_the_adversary_tells_apart_the_classes_of_the_training_part_alone(config
     result = fit(config, runs=tmp_path, progress_bar=False)
     images = open_data(config.data, config.model.side_px, progress_bar=False)
     seen = np.unique(images.classes[load_split(result.run / "split.json", images).train])
-    _, tensors = load_state(result.run / "checkpoint")
+    tensors = load_state(result.run / "checkpoint").tensors
     last = max((name for name in tensors if name.startswith("objective/adversary.layers")), key=str)
     assert len(tensors[last]) == len(seen) < len(images.class_names)
 

@@ -16,6 +16,8 @@ from chiasm.presets import PRESETS
 
 HELP = "train a model on images"
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "loss": LossConfig, "gan": GanConfig, "train": TrainConfig}
+STOPPED = 3
+"""The exit status of what was stopped early, is saved and can go on."""
 BUDGETS = ("epochs", "steps", "max_minutes")
 
 
@@ -31,6 +33,7 @@ def parser(argv: Sequence[str]) -> ArgumentParser:
     parser.add_argument("--name", type=str | None, default=None, help="name of the run")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
     parser.add_argument("--resume", type=Path | None, default=None, help="folder of a run to go on with")
+    parser.add_argument("--overwrite", action="store_true", help="begin the run of that --name again")
     parser.add_argument("--seed", type=int | None, default=None, help="as --train.seed")
     for budget in BUDGETS:
         kind = int if budget == "steps" else float
@@ -45,14 +48,15 @@ def parser(argv: Sequence[str]) -> ArgumentParser:
     return parser
 
 
-def run(options: Namespace) -> None:
-    """Train, and print what was reached."""
+def run(options: Namespace) -> int:
+    """Train, and print what was reached; returns the exit status."""
     config = _config(options)
     from chiasm.training import fit
     from chiasm.training.summary import summary
 
-    result = fit(config, name=options.name, runs=options.runs, resume=options.resume)
+    result = fit(config, name=options.name, runs=options.runs, resume=options.resume, overwrite=options.overwrite)
     print(summary(result))
+    return STOPPED if result.interrupted else 0
 
 
 def _refuse_two_spellings(argv: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from chiasm.cli.fit import BUDGETS
+from chiasm.cli.fit import BUDGETS, STOPPED
 from chiasm.config import ConfigError
 
 HELP = "train over lists or ranges of any settings"
@@ -41,8 +41,8 @@ def parser(argv: Sequence[str]) -> ArgumentParser:
     return parser
 
 
-def run(options: Namespace) -> None:
-    """Work on the sweep until all of it is done."""
+def run(options: Namespace) -> int:
+    """Work on the sweep until all of it is done; returns the exit status."""
     if options.trials < 1:
         raise ConfigError(f"--trials: got {options.trials}; give a positive number of points.")
     given = {key: values for key, values in options.items() if "." in key}
@@ -67,3 +67,4 @@ def run(options: Namespace) -> None:
         progress_bar=sys.stderr.isatty(),
     )
     print_summary(result)
+    return STOPPED if result.interrupted else 0

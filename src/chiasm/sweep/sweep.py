@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import socket
 import sys
 import time
@@ -23,7 +22,7 @@ from chiasm.config import Config, ConfigError
 from chiasm.data import open_data
 from chiasm.evaluation.criterion import criterion, has_truth, score
 from chiasm.files import write_atomically
-from chiasm.runs import CONFIG_FILE, STATE_FILE, TRIAL_FILE, RunError, RunFolder
+from chiasm.runs import CONFIG_FILE, TRIAL_FILE, RunError, RunFolder
 from chiasm.sweep.manifest import SWEEP_FILE, Outcome, TrialsTable, describe, join
 from chiasm.sweep.queue import ClaimedTrial, TrialQueue
 from chiasm.sweep.space import Space, point_name
@@ -172,17 +171,13 @@ def _run(queue: TrialQueue, claim: ClaimedTrial, config: Config, progress_bar: b
 def _train(config: Config, folder: Path, name: str, progress_bar: bool) -> FitResult:
     """Train a run, or go on with what a worker that died or was stopped has left of it."""
     run = RunFolder(folder / name)
-    if (run.checkpoint / STATE_FILE).is_file():
+    if (run.path / CONFIG_FILE).is_file():
         try:
             if RunFolder.open(run.path)[1] == config:
                 return fit(config, resume=run.path, progress_bar=progress_bar)
         except (CheckpointError, ConfigError, RunError):
             pass  # what is left cannot be used: begin again
-    for path in (run.checkpoint, run.model, run.tensorboard, run.figures):
-        shutil.rmtree(path, ignore_errors=True)
-    for path in (run.path / CONFIG_FILE, run.metrics, run.split):
-        path.unlink(missing_ok=True)
-    return fit(config, name=name, runs=folder, progress_bar=progress_bar)
+    return fit(config, name=name, runs=folder, overwrite=True, progress_bar=progress_bar)
 
 
 def _note(run: Path, about: dict[str, Any], state: str, **more: Any) -> None:

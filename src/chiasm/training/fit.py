@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 
-from chiasm.config import Config, ConfigError
+from chiasm.checkpoint import saved_steps
+from chiasm.config import Config, ConfigError, TrainConfig
 from chiasm.data import ImageSet, Split, hide_labels, load_split, make_split, open_data, save_split
 from chiasm.objective import build_objective
-from chiasm.runs import RunFolder
+from chiasm.overrides import flatten, to_dict
+from chiasm.runs import RunFolder, RunWriteError
 from chiasm.training.budget import Schedule, step_size
 from chiasm.training.loop import Build, FitResult, Loop
+
+# Settings that make networks of another shape, and weights that make a network where they are not 0.
+SHAPES = ("gan.widths", "gan.conditional")
+SWITCHES = ("gan.weight", "loss.weight_adversary", "loss.weight_classifier")
 
 
 def fit(
@@ -21,6 +30,7 @@ def fit(
     name: str | None = None,
     runs: Path = Path("runs"),
     resume: Path | None = None,
+    overwrite: bool = False,
     progress_bar: bool = True,
     build: Build = build_objective,
     schedule: Schedule = step_size,
@@ -28,25 +38,61 @@ def fit(
     """Train a model, or go on with a run.
 
     Args:
-        config: the whole experiment; when resuming, the run's own with any changed budget.
+        config: the whole experiment; when resuming, the run's own with any changes but of images and networks.
         name: of the new run; by default the data's name and a number.
         runs: folder of all runs.
         resume: the folder of a run to go on with.
+        overwrite: whether a run of that name gives way to the new one.
         progress_bar: whether to show progress bars.
         build: makes what is minimised; another method than the project's own trains through the same loop.
         schedule: of the step size.
 
     Raises:
-        DataError, ConfigError, RunError, CheckpointError: for what a user can mend.
+        DataError, ConfigError, RunError, CheckpointError, RunWriteError: for what a user can mend.
         TrainingDivergedError: when a term of the loss is no longer a finite number.
     """
-    train = config.train
+    fabric = _launch(config.train)
+    run, before = _choose(fabric, config, name, runs, resume, overwrite)
+    with run.lock() if fabric.is_global_zero else nullcontext():
+        images = _open(fabric, config, progress_bar)
+        with _explained(run):
+            if before is None and fabric.is_global_zero:
+                run.create(config, overwrite=overwrite)
+            fabric.barrier()
+            split = _split(fabric, run, config, images)
+            loop = Loop(fabric, config, run, images, split, build, schedule, progress_bar=progress_bar)
+            if before is not None:
+                loop.load()
+                if fabric.is_global_zero:
+                    run.change_config(loop.step, before, config)
+            return loop.run()
+
+
+def _launch(train: TrainConfig) -> Fabric:
     fabric = Fabric(
         accelerator=train.accelerator,
         devices=train.devices,
         precision=_precision(train.precision),  # type: ignore[arg-type]  # a plain str to mypy
     )
     fabric.launch()
+    return fabric
+
+
+def _choose(
+    fabric: Fabric, config: Config, name: str | None, runs: Path, resume: Path | None, overwrite: bool
+) -> tuple[RunFolder, Config | None]:
+    """The folder of a new run; or of one that goes on, with the configuration that it had."""
+    if overwrite and (name is None or resume is not None):
+        raise ConfigError("--overwrite: it begins a run of a given --name again; leave --resume out.")
+    if resume is None:
+        return fabric.broadcast(RunFolder.named(runs, name, config.data.source)), None
+    run, before = RunFolder.open(resume)
+    _check_changes(run, before, config)
+    return run, before
+
+
+def _open(fabric: Fabric, config: Config, progress_bar: bool) -> ImageSet:
+    """The images, if they have the labels that the loss needs."""
     with fabric.rank_zero_first():
         images = open_data(config.data, config.model.side_px, progress_bar=progress_bar and fabric.is_global_zero)
     asked = [f"loss.{key}" for key in config.loss.keys_that_need("classes")]
@@ -55,31 +101,50 @@ def fit(
             f"{', '.join(asked)}: {config.data.source} shows no two images of one class; put "
             "each class into a subfolder of its own, or train without labels: --preset unlabelled"
         )
-    if resume is None:
-        run, split = _begin(fabric, config, images, runs, name)
-    else:
-        run, split = _continue(resume, images)
-    loop = Loop(fabric, config, run, images, split, build, schedule, progress_bar=progress_bar)
-    if resume is not None:
-        loop.load()
-    return loop.run()
+    return images
 
 
-def _begin(fabric: Fabric, config: Config, images: ImageSet, runs: Path, name: str | None) -> tuple[RunFolder, Split]:
-    """A new run's folder, with its configuration and its frozen split."""
-    made = RunFolder.create(runs, name, config) if fabric.is_global_zero else None
-    run = fabric.broadcast(made)
-    assert run is not None
+def _split(fabric: Fabric, run: RunFolder, config: Config, images: ImageSet) -> Split:
+    """The frozen split that the run began with, made where it has not begun."""
+    if run.split.exists() or saved_steps(run.checkpoint):
+        return load_split(run.split, images)
     split = make_split(images, config.data)
     if fabric.is_global_zero:
         save_split(split, images, run.split)
-    return run, split
+    return split
 
 
-def _continue(path: Path, images: ImageSet) -> tuple[RunFolder, Split]:
-    """The folder of a run that goes on, and the split it began with."""
-    run, _ = RunFolder.open(path)
-    return run, load_split(run.split, images)
+def _check_changes(run: RunFolder, before: Config, after: Config) -> None:
+    """Refuse to go on with other images or networks; data.source may change, since images may have moved.
+
+    Raises:
+        ConfigError: naming the first such setting.
+    """
+    old, new = (flatten(to_dict(config)) for config in (before, after))
+    for key in new:
+        fixed = key.startswith(("data.", "model.")) and key != "data.source" or key in SHAPES
+        if fixed and old[key] != new[key] or key in SWITCHES and bool(old[key]) != bool(new[key]):
+            raise ConfigError(
+                f"{key}: {run.path} has {old[key]!r}, got {new[key]!r}; a run goes on with its own images and "
+                "networks: leave it as it was, or begin a new run with --name"
+            )
+
+
+@contextmanager
+def _explained(run: RunFolder) -> Iterator[None]:
+    """Say what is left of a run whose files could not be written, in this line alone."""
+    report = threading.excepthook
+    # TensorBoard's thread hands its errors over to this one and reports them itself, too.
+    threading.excepthook = lambda raised: None if isinstance(raised.exc_value, OSError) else report(raised)
+    try:
+        yield
+    except OSError as error:
+        steps = saved_steps(run.checkpoint)
+        left = f"the checkpoint of step {steps[-1]} is whole" if steps else "there is no checkpoint yet"
+        remedy = f"make room or give access, then: chiasm fit --resume {run.path}"
+        raise RunWriteError(f"{run.path} cannot be written ({error}); {left}; {remedy}") from error
+    finally:
+        threading.excepthook = report
 
 
 def _precision(wanted: str) -> str:

@@ -33,7 +33,8 @@ from chiasm.training.validate import Validation, save_figures
 LOG_EVERY = 20
 # What the adversary, the classifier and the discriminator minimise for themselves is no loss of the model.
 OTHERS_TERMS = ("classifier_b", "classifier_x", "discriminator", "r1")
-SECONDS_BETWEEN_CHECKPOINTS = 60
+# About a minute, and the first one within a minute of the first step.
+SECONDS_BETWEEN_CHECKPOINTS = 50
 
 Build = Callable[[Config, ImageSet], tuple[Objective, DiscriminatorObjective | None]]
 """(configuration, images with the labels that training may see) -> what the networks minimise, and what the
@@ -106,33 +107,34 @@ class Loop:
         compile_networks(self.objective.model, train, self.budget)
         self.wrapped = {name: fabric.setup(*part) for name, part in self.parts.items()}
         self.last_metrics: dict[str, float] = {}
-        self.validated_at = -1
+        self.validated_at = self.saved_at = -1
+        # The terms of the steps since they were last logged.
+        self.window: list[dict[str, torch.Tensor] | dict[str, float]] = []
         self.alarms: list[str] = []
 
     def run(self) -> FitResult:
         """Step until the budget is used up or somebody asks to stop; save and show what was learned."""
-        started = time.perf_counter() - self.elapsed_s
         saved = time.perf_counter()
+        started = saved - self.elapsed_s
         tracker = Tracker(self.folder, self.step) if self.fabric.is_global_zero else None
-        window: list[dict[str, torch.Tensor]] = []
         needs = {data: self.objective.needs(data) for data in ("partners", "similar")}
         stream = self.batches.iterate(self.step, sys.maxsize, **needs)
         with stop_on_signal() as stop, self._bar() as bar, closing(stream) as batches:
             self.objective.train()
             while (progress := self._progress()) < 1 and not self._agree(stop.requested):
-                window.append(self.training_step(next(batches), progress))
+                if tracker and time.perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                    self._save(tracker)
+                    saved = time.perf_counter()
+                self.window.append(self.training_step(next(batches), progress))
                 self.step += 1
                 self.elapsed_s = time.perf_counter() - started
                 validates = self.step % self.config.train.validate_every == 0
                 if tracker and (self.step % LOG_EVERY == 0 or validates):
-                    self._log(tracker, window, bar)
+                    self._log(tracker, bar)
                 if tracker and validates:
                     self._validate(tracker, bar)
-                    if time.perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                        self._save()
-                        saved = time.perf_counter()
-        interrupted = progress < 1
-        figures = self._finish(tracker, window) if tracker else []
+            interrupted = progress < 1
+            figures = self._finish(tracker, bar, interrupted) if tracker else []
         return FitResult(
             run=self.folder.path,
             step=self.step,
@@ -195,21 +197,25 @@ class Loop:
     def _agree(self, stop: bool) -> bool:
         return self.fabric.broadcast(stop) if self.fabric.world_size > 1 else stop
 
-    def _log(self, tracker: Tracker, window: list[dict[str, torch.Tensor]], bar: Any) -> None:
-        """Note the mean of every term since the last time; stop at the first that is not finite."""
-        first = self.step - len(window) + 1
-        rows = [{name: float(term) for name, term in terms.items()} for terms in window]
-        for i, row in enumerate(rows):
+    def _read_window(self) -> list[dict[str, float]]:
+        """The terms of the steps since they were last logged; stops the training at the first that is not finite."""
+        rows = [{name: float(term) for name, term in terms.items()} for terms in self.window]
+        for step, row in enumerate(rows, self.step - len(rows) + 1):
             for name, value in row.items():
                 if not np.isfinite(value):
                     raise TrainingDivergedError(
-                        f"step {first + i}: the term '{name}' is {value}. Try a smaller --train.lr "
+                        f"step {step}: the term '{name}' is {value}. Try a smaller --train.lr "
                         f"(now {self.config.train.lr}); the last good checkpoint, if any, is {self.folder.checkpoint}."
                     )
+        return rows
+
+    def _log(self, tracker: Tracker, bar: Any) -> None:
+        """Note the mean of every term since the last time."""
+        rows = self._read_window()
         means = {f"train/{name}": float(np.mean([r[name] for r in rows if name in r])) for name in rows[-1]}
         loss = sum(value for name, value in means.items() if name.removeprefix("train/") not in OTHERS_TERMS)
         tracker.log(self.step, {"minutes": self.elapsed_s / 60, **means, "train/loss": loss})
-        window.clear()
+        self.window = []
         shown = {"step": self.step, "loss": f"{loss:.3f}"}
         swap = self.last_metrics.get("swap/swap", self.last_metrics.get("swap/reconstruction"))
         if swap is not None:
@@ -241,52 +247,71 @@ class Loop:
             if alarm.partition(":")[0] not in before:
                 bar.write(f"alarm at step {self.step}: {alarm}")
 
-    def _finish(self, tracker: Tracker, window: list[dict[str, torch.Tensor]]) -> list[Path]:
-        with self._bar(disable=True) as bar:
-            if window:
-                self._log(tracker, window, bar)
-            if self.validated_at != self.step:
-                self._validate(tracker, bar)
-        self._save()
+    def _finish(self, tracker: Tracker, bar: Any, interrupted: bool) -> list[Path]:
+        """Measure, draw and save; a last checkpoint means that nothing else is left to do."""
+        if interrupted:
+            self._save(tracker)
+        if self.window:
+            self._log(tracker, bar)
+        if self.validated_at != self.step:
+            self._validate(tracker, bar)
         self.objective.eval()
         with torch.compiler.set_stance("force_eager"):
             figures = save_figures(self.validation, self.objective, self.fabric.device, self.folder.figures)
         figures.append(self.folder.figures / CURVES_FILE)
         curves(tracker.rows, ("train/", "val/", "swap/"), figures[-1])
+        self._save(tracker)
         tracker.close()
         return figures
 
-    def _bar(self, disable: bool = False) -> Any:
-        shown = self.progress_bar and self.fabric.is_global_zero and not disable
+    def _bar(self) -> Any:
+        shown = self.progress_bar and self.fabric.is_global_zero
         form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
         return tqdm(total=100, desc="training", bar_format=form, disable=not shown)
 
-    def _save(self) -> None:
+    def _save(self, tracker: Tracker) -> None:
+        """Write the model, and a checkpoint with all that went before it, unless that of this step is there."""
+        if self.saved_at == self.step:
+            return
+        window = self._read_window()
+        tracker.flush()
         save_model(self.objective.model, self.folder.model)
         tensors: dict[str, torch.Tensor] = {}
         for name, (module, optimizer) in self.parts.items():
             tensors |= {f"{name}/{k}": v for k, v in module.state_dict().items()}
             tensors |= flatten_optimizer(optimizer, f"{name}-optimizer")
-        save_state(self.folder.checkpoint, {"step": self.step, "elapsed_s": self.elapsed_s}, tensors)
+        save_state(self.folder.checkpoint, self.step, {"elapsed_s": self.elapsed_s, "window": window}, tensors)
+        self.saved_at = self.step
 
     def load(self) -> None:
-        """Go on where the run's checkpoint was written.
+        """Go on where the run's newest whole checkpoint was written, or begin where there is none.
 
         Raises:
-            CheckpointError: if it cannot be read.
+            CheckpointError: if none of them can be read.
             ConfigError: if the budget is used up.
         """
-        state, tensors = load_state(self.folder.checkpoint)
-        self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
+        saved = load_state(self.folder.checkpoint)
+        if saved is None:
+            self._say(f"{self.folder.path} has no checkpoint; beginning at step 0 with its own settings and split")
+            return
+        for step in saved.damaged:
+            self._say(f"checkpoint of step {step} is damaged; going on from step {saved.step}")
+        self.step = self.saved_at = saved.step
+        self.elapsed_s, self.window = float(saved.values["elapsed_s"]), saved.values["window"]
         for name, (module, optimizer) in self.parts.items():
             prefix = f"{name}/"
-            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-            restore_optimizer(optimizer, f"{name}-optimizer", tensors)
+            state = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
+            module.load_state_dict(state)
+            restore_optimizer(optimizer, f"{name}-optimizer", saved.tensors)
         if self.budget.progress(self.step, self.elapsed_s) >= 1:
             raise ConfigError(
                 f"train: {self.folder.path} has used up its budget ({self.step} steps, {self.elapsed_s / 60:.1f} "
                 "minutes); give a larger one, such as --max-minutes or --steps."
             )
+
+    def _say(self, text: str) -> None:
+        if self.fabric.is_global_zero:
+            print(text, file=sys.stderr)
 
 
 def _seed(*parts: int) -> int:
