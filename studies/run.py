@@ -1,264 +1,235 @@
-"""Runs a study: trains its sweeps, measures every model, and writes table.md and figure.png beside it.
+"""Runs studies: all their trainings in one queue, then table.md and figure.png beside each.
 
     python studies/run.py N1             # one study; what is finished is not repeated
-    python studies/run.py all
+    python studies/run.py all --workers 2
 
-Each study is a folder with a study.yaml: `arms` (the objectives it is asked of, as changed settings), `keys` (what is
-swept), `measures` (the columns of the table) and `figure` (those that are plotted). What all share: studies/base.yaml.
+Each study is a folder with a study.yaml, over what base.yaml says for all:
+
+    arms        the objectives that it is asked of, as changed settings
+    keys        what is varied in every arm, in all combinations
+    settings    for an arm further settings, by name
+    baselines   methods of benchmarks/baselines.py, each with a multiple of the budget
+    budget      of a run: steps, minutes, or both, each for a table of its own
+    reference   the setting that all others of an arm are compared with, seed by seed
+    measures    the columns of the tables; figure: those that are plotted
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import math
 import os
+import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
-from matplotlib.figure import Figure
 
-from chiasm.checkpoint import load_model
-from chiasm.data import load_split, open_data
-from chiasm.evaluation import evaluate_run
-from chiasm.evaluation.context import SAMPLES, find_held_out
-from chiasm.evaluation.triplets import sample_triplets
-from chiasm.inference import encode, generate, to_unit
-from chiasm.overrides import changed
+from chiasm.config import Config
+from chiasm.data import open_data
+from chiasm.overrides import changed, to_dict
 from chiasm.presets import from_preset
-from chiasm.report.compare import Comparison, compare
-from chiasm.report.read import Run, read_material
-from chiasm.sweep import Space
-from chiasm.sweep.sweep import sweep
 
-HERE = Path(__file__).parent
-BASELINES = HERE.parent / "benchmarks" / "baselines.py"
-STUDIES = ("ablation", "ablation-faces", "N1", "N2-Q5", "Q1", "Q2", "Q3", "Q4", "Q6", "Q7")
-NUM_MIXES = 500
-NUM_BINS = 40
-REFERENCES = ("copy_x1", "copy_x2", "mean")
-TITLES = {
-    "swap": "swap L1 / copy x1",
-    "swap_best": "swap L1 / best of copies and mean",
-    "person_in_b": "class read from B, %",
-    "pose": "pose of x2, %",
-    "eyes": "eyes of x2, %",
-    "reconstruction": "reconstruction L1",
-    "class": "class of x1, %",
-    "expression": "expression of x2, %",
-    "tilt": "tilt of x2, %",
-    "copies": "copies of x1 or x2, %",
-    "kid": "KID of mixes",
-    "detail": "high-frequency power / real",
-    "dark": "pixels below 0, %",
-}
+ROOT = Path(__file__).parents[1]
+RECIPE = ("src", "benchmarks", "studies", "pyproject.toml", ":!*.md", ":!*.png")
+"""The files that decide what a run comes to, as git finds them: not the tables and figures that are written here."""
+MEASURED_FILE = "measured.json"
+METRICS = ("swap", "swap_accuracy", "shortcuts", "realism")
+"""What every run is measured by; where `person_in_b` is asked for also by leakage, which takes four times as long."""
 
 
-def load_study(name: str) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run of a study.
+
+    Attributes:
+        arm: its objective.
+        setting: the label of what is changed in it.
+        budget: what limits it, "steps" or "minutes".
+        seed: of the training.
+        method: the baseline of that name instead of the project's own losses.
+        config: the whole configuration; a baseline takes everything but the losses from it.
+        metrics: those of chiasm.evaluation to measure.
+    """
+
+    arm: str
+    setting: str
+    budget: str
+    seed: int
+    method: str | None
+    config: Config
+    metrics: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder's name, made of all that decides what the run comes to: studies share what they have in common."""
+        text = json.dumps([self.method, self.metrics, to_dict(self.config)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        return f"{self.arm}, {self.setting}, seed {self.seed}, budget in {self.budget}"
+
+
+def load_study(folder: Path) -> dict[str, Any]:
     """What all studies share, and what this one says."""
-    base, own = (yaml.safe_load(path.read_text()) for path in (HERE / "base.yaml", HERE / name / "study.yaml"))
+    base, own = (yaml.safe_load(path.read_text()) for path in (folder.parent / "base.yaml", folder / "study.yaml"))
     return {**base, **own}
 
 
-def spaces(study: Mapping[str, Any]) -> Iterator[tuple[str, Space]]:
-    """The sweep of each arm."""
-    for arm, settings in study["arms"].items():
-        base = changed(
-            from_preset(study["preset"]), {**study["shared"], **study["objectives"].get(arm, {}), **settings}
-        )
-        yield arm, Space.of(base, study["keys"])
+def settings_of(study: Mapping[str, Any], arm: str) -> dict[str, dict[str, Any]]:
+    """For the label of each setting of an arm its changes: every combination of the keys, then those with a name."""
+    keys = study["keys"]
+    points = [dict(zip(keys, values, strict=True)) for values in product(*keys.values())] if keys else []
+    return {_label(point): point for point in points} | study["settings"].get(arm, {})
 
 
-def work(name: str, runs: Path, worker: int) -> None:
-    """Train whatever of a study is left, beside other workers; every other one begins with the last arm."""
-    study = load_study(name)
-    arms = list(spaces(study))
-    for arm, space in arms if worker % 2 == 0 else reversed(arms):
-        sweep(space, preset=study["preset"], seeds=study["seeds"], name=f"{name}-{arm}", runs=runs)
+def _label(point: Mapping[str, Any]) -> str:
+    shown = {key: f"{value:g}" if isinstance(value, float) else value for key, value in point.items()}
+    return ", ".join(f"{key.rpartition('.')[2]} = {value}" for key, value in shown.items())
 
 
-def train(name: str, runs: Path, workers: int) -> None:
-    """Start workers of one thread each, and wait for them; then the baselines, as many at a time."""
-    commands = [[sys.executable, __file__, name, "--runs", str(runs), "--work", str(i)] for i in range(workers)]
+def list_jobs(study: Mapping[str, Any]) -> list[Job]:
+    """All runs in the order in which they are made.
+
+    Whatever changes on the machine meets all settings alike: each seed goes through all of them before the next, and
+    arms take turns. Steps come before minutes, so that no run whose time counts has to compile its networks first.
+    """
+    jobs = []
+    metrics = (*METRICS, "leakage") if "person_in_b" in study["measures"] else METRICS
+    for seed, (budget, amount) in product(study["seeds"], study["budget"].items()):
+        for _, arm, setting, method, times, changes in sorted(_rows(study), key=lambda row: row[0]):
+            settings = {
+                **study["shared"],
+                **study["objectives"].get(arm, {}),
+                **study["arms"][arm],
+                **changes,
+                "train.seed": seed,
+                "train.steps": round(times * amount) if budget == "steps" else None,
+                "train.max_minutes": float(times * amount) if budget == "minutes" else None,
+            }
+            config = changed(from_preset(study["preset"]), settings)
+            about = {"arm": arm, "setting": setting, "budget": budget, "seed": seed, "method": method}
+            jobs.append(Job(**about, config=config, metrics=metrics))
+    return jobs
+
+
+def _rows(study: Mapping[str, Any]) -> Iterator[tuple[int, str, str, str | None, float, dict[str, Any]]]:
+    """For each row of a table: its place in the arm, the arm, the setting, the method, the budgets, the changes."""
+    for arm in study["arms"]:
+        settings = settings_of(study, arm)
+        for place, (setting, changes) in enumerate(settings.items()):
+            yield place, arm, setting, None, 1, changes
+        for place, (method, times) in enumerate(study["baselines"].items(), len(settings)):
+            yield place, arm, method if times == 1 else f"{method}, {times:g} x the budget", method, times, {}
+
+
+def find_recipe(workers: int) -> dict[str, str]:
+    """What runs must have in common to stand in one table.
+
+    The commit is the last one that changed RECIPE, with a + where that has changes that are not committed.
+    """
+    commit = _git("log", "-1", "--format=%h", "--", *RECIPE)
+    dirty = "+" if _git("status", "--porcelain", "--", *RECIPE) else ""
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {workers} runs at a time on one thread each"
+    return {"commit": commit + dirty, "torch": torch.__version__, "machine": machine}
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def read_measured(folder: Path, recipe: Mapping[str, str]) -> dict[str, Any] | None:
+    """The numbers of a run that was finished with this recipe; None if there is no such run."""
+    file = folder / MEASURED_FILE
+    measured = json.loads(file.read_text()) if file.is_file() else {}
+    return measured["values"] if measured.get("recipe") == recipe else None
+
+
+def call(module: str, told: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run a module of the studies with this checkout's code, on one thread."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    command = [sys.executable, "-m", module]
+    return subprocess.run(command, input=json.dumps(told), env=environment, capture_output=True, text=True)
+
+
+def start(job: Job, runs: Path, recipe: Mapping[str, str], workers: int) -> bool:
+    """Train and measure one run in a process of its own; what an earlier attempt left is removed.
+
+    Returns:
+        Whether it was finished.
+
+    Raises:
+        SystemExit: if the code is no longer that of the recipe.
+    """
+    if find_recipe(workers) != recipe:
+        raise SystemExit("the code has changed since the studies began; start them again.")
+    folder = runs / job.name
+    shutil.rmtree(folder, ignore_errors=True)
+    told = {"method": job.method, "config": to_dict(job.config), "metrics": job.metrics}
+    ended = call("studies.job", {"folder": str(folder), "recipe": recipe, **told})
+    reason = "".join(ended.stderr.strip().splitlines()[-1:])
+    print(f"{job}: " + ("done" if ended.returncode == 0 else f"failed: {reason}"), flush=True)
+    return ended.returncode == 0
+
+
+def run_queue(jobs: Sequence[Job], runs: Path, recipe: Mapping[str, str], workers: int) -> bool:
+    """Make the runs that are left, as many at a time as there are workers until none is left.
+
+    Nothing is taken over from a checkout with uncommitted changes, which may be others than now.
+
+    Returns:
+        Whether all of them were finished.
+    """
+    kept = not recipe["commit"].endswith("+")
+    todo = {job.name: job for job in jobs if not (kept and read_measured(runs / job.name, recipe))}
+    print(f"commit {recipe['commit']}: {len(todo)} runs to make, of {len({job.name for job in jobs})}", flush=True)
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(start, commands))
-        list(pool.map(start, baseline_commands(load_study(name), name, runs)))
+        try:
+            return all(list(pool.map(lambda job: start(job, runs, recipe, workers), todo.values())))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def start(command: list[str]) -> None:
-    """Run a command on one thread."""
-    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
+def find_studies(folder: Path) -> list[str]:
+    """The names of all studies in a folder, the ablations first."""
+    return sorted((path.parent.name for path in folder.glob("*/study.yaml")), key=str.casefold)
 
 
-def baseline_commands(study: Mapping[str, Any], name: str, runs: Path) -> list[list[str]]:
-    """The trainings of the baselines that are left, on the networks, images and minutes of the arms."""
-    settings = dict(study["shared"])
-    source, minutes = settings.pop("data.source", "avatars"), settings.pop("train.max_minutes")
-    commands = []
-    for method in study.get("baselines", []):
-        for seed in study["seeds"]:
-            run = runs / f"{name}-{method}" / f"seed{seed}"
-            if (run / "model").is_dir():
-                continue
-            shutil.rmtree(run, ignore_errors=True)
-            command = [sys.executable, str(BASELINES), method, source, "--preset", study["preset"]]
-            command += ["--minutes", minutes, "--seed", seed]
-            command += ["--out", run.parent, "--name", run.name]
-            command += [word for key, value in settings.items() for word in ("--set", key, json.dumps(value))]
-            commands.append([str(word) for word in command])
-    return commands
-
-
-def measure(run: Run) -> dict[str, Any]:
-    """The numbers of one model on held-out combinations."""
-    file = run.folder.path / "study.json"
-    if file.is_file():
-        return json.loads(file.read_text())
-    results, _ = evaluate_run(run.folder.path, part="val", num=NUM_MIXES, progress_bar=False)
-    measured = results[SAMPLES]
-    swap, leakage, accuracy, shortcuts = (measured[key] for key in ("swap", "leakage", "swap_accuracy", "shortcuts"))
-    realism = measured.get("realism")  # of few images there is none
-    values = {
-        "swap": swap["ratio"]["copy_x1"]["mean"],
-        "swap_best": swap["swap"]["l1"]["mean"] / min(swap[reference]["l1"]["mean"] for reference in REFERENCES),
-        "person_in_b": 100 * leakage["class"]["b_used"]["mlp"]["mean"],
-        "reconstruction": swap["reconstruction"]["l1"]["mean"],
-        "copies": 100 * (shortcuts["copy_x1"]["mean"] + shortcuts["copy_x2"]["mean"]),
-        "kid": realism["kid"]["mixes"]["mean"] if realism else math.nan,
-        "detail": realism["detail"]["mixes"]["mean"] if realism else math.nan,
-        **pixels(run),
-        **{factor: 100 * rates["mix"]["mean"] for factor, rates in accuracy.items()},
-    }
-    file.write_text(json.dumps(values, indent=2))
-    return values
-
-
-def pixels(run: Run) -> dict[str, Any]:
-    """How the pixels of the mixes and of the true images are distributed, and the percentage below 0."""
-    images = open_data(run.config.data, run.config.model.side_px, progress_bar=False)
-    part = find_held_out(images, load_split(run.folder.split, images), "val")[0]
-    x1, x2, truth = (images.gather(index) for index in sample_triplets(images, part.indices, NUM_MIXES, seed=0))
-    model = load_model(run.folder.model)
-    mixes, true = generate(model, encode(model, x1)[0], encode(model, x2)[1]), to_unit(torch.from_numpy(truth))
-    return {
-        "dark": 100 * float((mixes < 0).float().mean()),
-        "dark_real": 100 * float((true < 0).float().mean()),
-        "pixels": shares(mixes),
-        "pixels_real": shares(true),
-    }
-
-
-def shares(x: torch.Tensor) -> list[float]:
-    """The share of pixel values in each of NUM_BINS equal parts of the inputs' scale, [-1, 1]."""
-    return (torch.histc(x.clamp(-1, 1), NUM_BINS, -1, 1) / x.numel()).tolist()
-
-
-def gather(name: str, runs: Path) -> dict[str, Comparison]:
-    """Measure every finished run; its numbers join the metrics of its last validation."""
-    study, compared = load_study(name), {}
-    folders = {arm: [runs / f"{name}-{arm}"] for arm, _ in spaces(study)}
-    for method in study.get("baselines", []):
-        folders[method] = [runs / f"{name}-{method}" / f"seed{seed}" for seed in study["seeds"]]
-    for arm, paths in folders.items():
-        found = [run for run in read_material(paths).runs if run.state == "complete"]
-        for run in found:
-            values = measure(run)
-            run.metrics.update({f"study/{key}": value for key, value in values.items() if not isinstance(value, list)})
-        compared[arm] = compare(found)
-    return compared
-
-
-def table(study: Mapping[str, Any], compared: Mapping[str, Comparison]) -> str:
-    """A row for each setting: mean and 95 % interval over the seeds."""
-    head = ["objective", "setting", *(TITLES[key] for key in study["measures"]), "steps"]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for arm, comparison in compared.items():
-        for setting in comparison.settings:
-            cells = []
-            for key in study["measures"]:
-                estimate = setting.mean(f"study/{key}")
-                assert estimate is not None
-                digits = 3 if key in ("swap", "swap_best", "reconstruction", "kid", "detail") else 1
-                half = "" if estimate.high is None else f" ± {estimate.high - estimate.mean:.{digits}f}"
-                cells.append(f"{estimate.mean:.{digits}f}{half}")
-            steps = f"{np.mean([run.steps for run in setting.runs]):.0f}"
-            lines.append("| " + " | ".join([arm, setting.label, *cells, steps]) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def plot(study: Mapping[str, Any], compared: Mapping[str, Comparison], path: Path) -> None:
-    """The plotted measures of every setting with their intervals, a colour for each objective."""
-    figure = Figure(figsize=(4.5 * len(study["figure"]), 3.6), layout="constrained")
-    axes = figure.subplots(1, len(study["figure"]), squeeze=False)[0]
-    for axis, key in zip(axes, study["figure"], strict=True):
-        for row, (arm, comparison) in enumerate(compared.items()):
-            estimates = [setting.mean(f"study/{key}") for setting in comparison.settings]
-            places = np.arange(len(estimates)) + 0.12 * row if study["keys"] else [row]
-            means = [e.mean for e in estimates if e]
-            halves = [e.high - e.mean if e.high is not None else 0.0 for e in estimates if e]
-            axis.errorbar(places, means, yerr=halves, fmt="o-", capsize=3, label=arm)
-        labels = (
-            [setting.label.replace(", ", "\n") for setting in comparison.settings] if study["keys"] else [*compared]
-        )
-        axis.set_xticks(range(len(labels)), labels, rotation=45 if len(labels) > 3 else 0, ha="right", fontsize=7)
-        axis.set_title(TITLES[key], fontsize=10)
-        axis.grid(alpha=0.25)
-    if study["keys"]:
-        axes[0].legend(frameon=False)
-    figure.savefig(path, dpi=110)
-
-
-def draw_pixels(compared: Mapping[str, Comparison], path: Path) -> None:
-    """How the pixels of the mixes are distributed on the inputs' scale, beside those of the true images."""
-    figure = Figure(figsize=(4.5 * len(compared), 3.4), layout="constrained")
-    axes = figure.subplots(1, len(compared), squeeze=False)[0]
-    places = np.linspace(-1, 1, NUM_BINS + 1)
-    for axis, (arm, comparison) in zip(axes, compared.items(), strict=True):
-        read = [
-            (setting.label, [json.loads((run.folder.path / "study.json").read_text()) for run in setting.runs])
-            for setting in comparison.settings
-        ]
-        axis.stairs(np.mean([v["pixels_real"] for v in read[0][1]], axis=0), places, label="true images", color="0.6")
-        for label, values in read:
-            axis.stairs(np.mean([v["pixels"] for v in values], axis=0), places, label=label)
-        axis.set(title=arm, xlabel="pixel value on the inputs' scale", yscale="log")
-        axis.legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=110)
-
-
-def publish(name: str, runs: Path) -> None:
-    """Write what a study has come to into its folder."""
-    study, compared = load_study(name), gather(name, runs)
-    (HERE / name / "table.md").write_text(table(study, compared))
-    plot(study, compared, HERE / name / "figure.png")
-    if "dark" in study["measures"]:
-        draw_pixels(compared, HERE / name / "pixels.png")
-    print((HERE / name / "table.md").read_text())
-
-
-def main() -> None:
+def main() -> int:
     """Run one study or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=[*STUDIES, "all"])
+    parser.add_argument("study", help="its folder's name, or all")
+    parser.add_argument("--studies", type=Path, default=Path(__file__).parent, help="folder of all studies")
     parser.add_argument("--runs", type=Path, default=Path("runs/studies"))
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--work", type=int, metavar="I", help="be the I-th worker: train only")
+    parser.add_argument("--workers", type=int, default=2, help="runs at a time")
     options = parser.parse_args()
-    for name in STUDIES if options.study == "all" else [options.study]:
-        if options.work is not None:
-            work(name, options.runs, options.work)
-            continue
-        train(name, options.runs, options.workers)
-        publish(name, options.runs)
+    known = find_studies(options.studies)
+    if options.study not in (*known, "all"):
+        parser.error(f"study: got {options.study!r}; give one of {', '.join(known)}, or all")
+    names = known if options.study == "all" else [options.study]
+    jobs = {name: list_jobs(load_study(options.studies / name)) for name in names}
+    for own in jobs.values():  # images that are missing are told of before anything is trained
+        open_data(own[0].config.data, own[0].config.model.side_px, progress_bar=False)
+    recipe = find_recipe(options.workers)
+    done = run_queue([job for own in jobs.values() for job in own], options.runs, recipe, options.workers)
+    for name in names:
+        told = {"study": str(options.studies / name), "runs": str(options.runs), "recipe": recipe}
+        ended = call("studies.table", told)
+        print(f"{name}: {ended.stdout if ended.returncode == 0 else ended.stderr}", flush=True)
+        done &= ended.returncode == 0
+    return 0 if done else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
