@@ -8,26 +8,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
+from chiasm.cli._parser import Parser, runs_folder
 from chiasm.config import Config, ConfigError, DataConfig, GanConfig, LossConfig, ModelConfig, TrainConfig
-from chiasm.overrides import to_dict
-from chiasm.presets import PRESETS
+from chiasm.overrides import changed, flatten, read_yaml, to_dict
+from chiasm.presets import PRESETS, from_preset
 
 HELP = "train a model on images"
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "loss": LossConfig, "gan": GanConfig, "train": TrainConfig}
 BUDGETS = ("epochs", "steps", "max_minutes")
 
 
-def parser(argv: Sequence[str]) -> ArgumentParser:
+def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
-    parser = ArgumentParser(
+    parser = Parser(
         usage="chiasm fit [DATA] [options]",
         description="Train a model on images; prints the paths of its figures.",
     )
     parser.add_argument("source", nargs="?", metavar="DATA", help="as --data.source: a folder of images, ...")
-    parser.add_argument("--preset", default="compact", choices=list(PRESETS), help="the settings to start from")
-    parser.add_argument("--config", action="config", help="a YAML file of settings, such as a run's config.yaml")
+    parser.add_argument(
+        "--preset", type=str | None, default=None, help=f"the settings to start from: {', '.join(PRESETS)}"
+    )
+    parser.add_argument(
+        "--config",
+        type=Path | None,
+        default=None,
+        help="a YAML file of settings, such as a run's config.yaml, or with a line 'preset: NAME'",
+    )
     parser.add_argument("--name", type=str | None, default=None, help="name of the run")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
     parser.add_argument("--resume", type=Path | None, default=None, help="folder of a run to go on with")
@@ -48,10 +56,14 @@ def parser(argv: Sequence[str]) -> ArgumentParser:
 def run(options: Namespace) -> None:
     """Train, and print what was reached."""
     config = _config(options)
+    runs = runs_folder(options.runs)
+    from chiasm.runs import check_name
     from chiasm.training import fit
     from chiasm.training.summary import summary
 
-    result = fit(config, name=options.name, runs=options.runs, resume=options.resume)
+    if options.name is not None:
+        check_name(options.name)
+    result = fit(config, name=options.name, runs=runs, resume=options.resume)
     print(summary(result))
 
 
@@ -66,18 +78,24 @@ def _refuse_two_spellings(argv: Sequence[str]) -> None:
 
 
 def _start(argv: Sequence[str]) -> Config:
-    """The settings to start from: those of the run to be resumed, or else the preset's."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--preset", default="compact")
-    first.add_argument("--resume")
-    chosen, _ = first.parse_known_args(argv)
-    if chosen.resume is not None:
-        from chiasm.runs import RunFolder
+    """The settings to start from: those of the run to be resumed or else the preset's, and a file's on top."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for flag in ("--preset", "--config", "--resume"):
+        first.add_argument(flag)
+    try:
+        chosen, _ = first.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{error}.") from error
+    settings = {} if chosen.config is None else read_yaml(Path(chosen.config))
+    preset = settings.pop("preset", None)
+    preset = preset if chosen.preset is None else chosen.preset
+    if chosen.resume is None:
+        return from_preset("compact" if preset is None else preset, settings)
+    if preset is not None:
+        raise ConfigError(f"--preset: got {preset!r} with --resume; a run goes on with its own settings, leave it out.")
+    from chiasm.runs import RunFolder
 
-        return RunFolder.open(Path(chosen.resume))[1]
-    if chosen.preset not in PRESETS:
-        raise ConfigError(f"--preset: got {chosen.preset!r}; give one of {', '.join(PRESETS)}.")
-    return PRESETS[chosen.preset]()
+    return changed(RunFolder.open(Path(chosen.resume))[1], flatten(settings))
 
 
 def _config(options: Namespace) -> Config:

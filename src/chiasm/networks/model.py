@@ -6,6 +6,7 @@ from torch import nn
 from chiasm.config import Fit, ModelConfig
 from chiasm.networks.encoder import ENCODERS
 from chiasm.networks.generator import Generator
+from chiasm.networks.size import require_buildable
 
 
 class CrossModel(nn.Module):
@@ -22,6 +23,7 @@ class CrossModel(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, fit: Fit = "crop") -> None:
+        require_buildable(config)
         super().__init__()
         self.config, self.fit = config, fit
         self.encoder_a, self.encoder_b = (

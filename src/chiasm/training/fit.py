@@ -8,10 +8,12 @@ import torch
 from lightning_fabric import Fabric
 
 from chiasm.config import Config, ConfigError
-from chiasm.data import ImageSet, Split, hide_labels, load_split, make_split, open_data, save_split
+from chiasm.data import ImageSet, Split, announce, hide_labels, load_split, make_split, open_data, save_split
+from chiasm.networks.size import require_buildable
 from chiasm.objective import build_objective
 from chiasm.runs import RunFolder
 from chiasm.training.budget import Schedule, step_size
+from chiasm.training.hardware import require_devices
 from chiasm.training.loop import Build, FitResult, Loop
 
 
@@ -41,6 +43,8 @@ def fit(
         TrainingDivergedError: when a term of the loss is no longer a finite number.
     """
     train = config.train
+    require_devices(train)
+    require_buildable(config.model)
     fabric = Fabric(
         accelerator=train.accelerator,
         devices=train.devices,
@@ -49,6 +53,8 @@ def fit(
     fabric.launch()
     with fabric.rank_zero_first():
         images = open_data(config.data, config.model.side_px, progress_bar=progress_bar and fabric.is_global_zero)
+    if progress_bar and fabric.is_global_zero:
+        announce(images)
     asked = [f"loss.{key}" for key in config.loss.keys_that_need("classes")]
     if asked and not hide_labels(images, config.data).has_classes:
         raise ConfigError(
