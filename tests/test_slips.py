@@ -62,15 +62,23 @@ YAML = {
 }
 
 
+@pytest.fixture(scope="session")
+def huge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image beyond Pillow's limit, which fills a few kilobytes."""
+    path = tmp_path_factory.mktemp("huge") / "huge.png"
+    Image.new("1", (20_000, 20_000)).save(path)
+    return path
+
+
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(tmp_path: Path, huge: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in that holds what slips are made of."""
     monkeypatch.chdir(tmp_path)
     make_photos(tmp_path / "photos")
     write_images(tmp_path, ["a.png", "b.png"])
     (tmp_path / "no_image.png").write_text("text")
     (tmp_path / "file").write_text("text")
-    Image.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
+    (tmp_path / "huge.png").symlink_to(huge)
     (tmp_path / "folder.png").mkdir()
     for name in ("pipe", "pipe.png", "pipe.yaml"):
         os.mkfifo(tmp_path / name)
@@ -129,6 +137,8 @@ COMMANDS = [
     ("fit --config unknown.yaml", "preset | nosuch | compact"),
     ("fit --config python.yaml", "python.yaml"),
     ("fit --config typo.yaml", "train.stepps"),
+    ("fit --model pipe.yaml", "--model | a section"),
+    ("fit --data.avatars={}", "--data.avatars | a section"),
     ("fit file", "file | give a folder"),
     ("fit pipe", "pipe | give a folder"),
     ("data pipe", "pipe | give a folder"),
@@ -300,8 +310,8 @@ def test_info_refuses_a_hostile_model(entry: str, words: str, tmp_path: Path, ca
 @pytest.mark.parametrize(
     ("command", "number", "words"),
     [
-        (["fit", "photos", "--preset", "tiny"], errno.ENOSPC, "No space left | free some space"),
-        (["fit", "photos", "--preset", "tiny"], errno.EROFS, "Read-only | another folder"),
+        (["fit", "photos", "--preset", "tiny"], errno.ENOSPC, "No space left"),
+        (["fit", "photos", "--preset", "tiny"], errno.EROFS, "Read-only"),
         (["mix", "MODEL", "a.png", "b.png"], errno.ENOSPC, "No space left | free some space"),
         (["mix", "MODEL", "a.png", "b.png"], errno.EROFS, "Read-only | another folder"),
         (["evaluate", "MODEL", "--num", "4", "--metrics", "swap", "-o", "r.json"], errno.ENOSPC, "No space left"),

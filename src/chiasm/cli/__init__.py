@@ -52,20 +52,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("chiasm: stopped", file=sys.stderr)
         return 130
-    except OSError as error:
-        if error.filename is None and error.errno not in REMEDIES:
-            raise
-        print(f"chiasm: {_explain(error)}", file=sys.stderr)
-        return 2
     except Exception as error:
-        if not type(error).__module__.startswith("chiasm."):
+        told = _told(error)
+        if told is None:
             raise
-        print(f"chiasm: {error}", file=sys.stderr)
+        print(f"chiasm: {told}", file=sys.stderr)
         return 2
     return 0
 
 
-def _explain(error: OSError) -> str:
-    """An error of the file system in one line: the file, what is wrong, the remedy."""
+def _told(error: Exception) -> str | None:
+    """What is wrong and the remedy, in one line; None for a mistake of this program."""
+    if type(error).__module__.startswith("chiasm."):
+        return str(error)
+    if not isinstance(error, OSError) or (error.filename is None and error.errno not in REMEDIES):
+        return None
     where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     return f"{where}{error.strerror}; {REMEDIES.get(error.errno or 0, 'check the path')}."

@@ -47,7 +47,7 @@ def parser(argv: Sequence[str]) -> Parser:
     for name, section in SECTIONS.items():
         parser.add_argument(f"--{name}", type=section)
     if argv[:1] == ["fit"]:
-        _refuse_two_spellings(argv)
+        _refuse_lost_flags(argv)
         start = _start(argv[1:])
         parser.set_defaults(to_dict(start))
     return parser
@@ -67,9 +67,13 @@ def run(options: Namespace) -> None:
     print(summary(result))
 
 
-def _refuse_two_spellings(argv: Sequence[str]) -> None:
-    """--steps and the like replace every other budget, so that a --train.max_minutes beside them would be lost."""
+def _refuse_lost_flags(argv: Sequence[str]) -> None:
+    """A file for one section would be read unchecked; a --train.max_minutes beside --steps, which is all, be lost."""
     given = {word.partition("=")[0] for word in argv}
+    for flag in given & {"--data.avatars", *(f"--{name}" for name in SECTIONS)}:
+        raise ConfigError(
+            f"{flag}: a section takes no value; give its settings, {flag}.KEY, or a whole file, --config."
+        )
     short = sorted(given & {"--" + budget.replace("_", "-") for budget in BUDGETS})
     long = sorted(given & {f"--train.{budget}" for budget in BUDGETS})
     if short and long:
