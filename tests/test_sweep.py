@@ -16,7 +16,7 @@ from chiasm.overrides import lookup
 from chiasm.presets import tiny
 from chiasm.runs import RunFolder
 from chiasm.sweep.manifest import command
-from chiasm.sweep.space import Range, Space
+from chiasm.sweep.space import MAX_POINT_NAME, Range, Space, point_name
 from chiasm.sweep.sweep import sweep
 
 SHORT = ["--preset", "tiny", "--steps", "1"]
@@ -244,3 +244,16 @@ def test_without_truth_a_copy_is_worse_than_an_honest_blur() -> None:
     assert score({**copy, "swap/swap": 0.4}, truth=True) == 0.4
     assert score({}, truth=True) is None
     assert score({}, truth=False) is None
+
+
+def test_a_source_is_named_by_the_end_of_its_path() -> None:
+    names = [
+        point_name({"data.source": source}) for source in ("/somewhere/else/a/photos", "/home/b/photos", "avatars")
+    ]
+    assert names == ["source-a_photos", "source-b_photos", "source-avatars"]
+
+
+def test_long_names_of_points_are_cut_and_stay_different() -> None:
+    names = [point_name({f"loss.weight_number_{i}": i for i in range(n)}) for n in (10, 11)]
+    assert [len(name) for name in names] == [MAX_POINT_NAME] * 2
+    assert names[0] != names[1]

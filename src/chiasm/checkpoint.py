@@ -56,10 +56,9 @@ def load_model(path: Path) -> CrossModel:
         values = _read_json(folder / MODEL_FILE)
         fit = from_dict(DataConfig, {"fit": values.pop("fit", "crop")}).fit
         noise_b = from_dict(LossConfig, {"noise_b": values.pop("noise_b", 0.0)}).noise_b
-        config = from_dict(ModelConfig, values)
+        model = CrossModel(from_dict(ModelConfig, values), fit, noise_b)
     except ConfigError as error:
         raise CheckpointError(f"{folder / MODEL_FILE} does not describe a model of this version: {error}") from error
-    model = CrossModel(config, fit, noise_b)
     tensors = _read_tensors(folder / WEIGHTS_FILE)
     try:
         model.load_state_dict(tensors)
@@ -195,7 +194,7 @@ def _write_json(values: dict[str, Any], path: Path) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); copy it from its run again.") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} holds {type(values).__name__}, wanted an object; copy it from its run again.")

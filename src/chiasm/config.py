@@ -6,8 +6,11 @@ Imports nothing heavy, so that ``chiasm --help`` is instant.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from chiasm.checks import ConfigError, absolute_source, check_numbers, number, require
 
 Fit = Literal["crop", "pad"]
 """How an image becomes square: by cutting out its centre, or by repeating its edge."""
@@ -16,43 +19,45 @@ EncoderKind = Literal["spatial", "pooled"]
 """The names in chiasm.networks.encoder.ENCODERS."""
 
 
-class ConfigError(ValueError):
-    """A configuration that cannot work; the message names the key and the remedy."""
+__all__ = [
+    "MAX_SIDE_PX",
+    "AvatarsConfig",
+    "Config",
+    "ConfigError",
+    "DataConfig",
+    "EncoderKind",
+    "Fit",
+    "GanConfig",
+    "LossConfig",
+    "ModelConfig",
+    "Need",
+    "TrainConfig",
+    "require",
+]
 
-
-def require(condition: bool, key: str, got: object, wanted: str) -> None:
-    """Refuse a value, by its key and the remedy, unless a condition holds.
-
-    Raises:
-        ConfigError: if it does not.
-    """
-    if not condition:
-        raise ConfigError(f"{key}: got {got!r}; {wanted}.")
+MAX_SIDE_PX = 4096
+MAX_BATCH = 65536
+MAX_BLOCKS = 12
+MAX_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class AvatarsConfig:
     """The embedded default data: people rendered offline, whose every recombination is known."""
 
-    num_people: int = 240
+    num_people: int = number(240, 2, 100_000)
     """Number of people (classes); each is a seed that fixes hair, skin, clothes and glasses."""
-    num_expressions: int = 12
+    num_expressions: int = number(12, 2, 12)
     """Number of facial expressions, 2 to 12."""
-    tilts_deg: tuple[int, ...] = (-20, 0, 20)
+    tilts_deg: tuple[int, ...] = number((-20, 0, 20), -90, 90)
     """Angles of the image in degrees, clockwise."""
     mirror: bool = True
     """Whether everybody is shown facing either side."""
 
     def __post_init__(self) -> None:
-        require(self.num_people >= 2, "data.avatars.num_people", self.num_people, "give at least 2")
-        num = self.num_expressions
-        require(2 <= num <= 12, "data.avatars.num_expressions", num, "give 2 to 12")
-        require(
-            len(set(self.tilts_deg)) == len(self.tilts_deg) > 0 and all(-90 <= t <= 90 for t in self.tilts_deg),
-            "data.avatars.tilts_deg",
-            self.tilts_deg,
-            "give different angles from -90 to 90",
-        )
+        check_numbers("data.avatars", self)
+        different = len(set(self.tilts_deg)) == len(self.tilts_deg) > 0
+        require(different, "data.avatars.tilts_deg", self.tilts_deg, "give different angles from -90 to 90")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +65,14 @@ class DataConfig:
     """Where the images come from and how they are split."""
 
     source: str = "avatars"
-    """'avatars', a folder of images, or any other source in README.md."""
+    """'avatars', a folder of images, or any other source in README.md; paths become absolute."""
     fit: Fit = "crop"
     """How an image becomes square: 'crop' its centre, or 'pad' it with its own edge."""
     held_out: float = 0.2
     """Fraction of the images (combinations) kept from training: half for validation, half for the test."""
     held_out_classes: float = 0.1
     """Fraction of the classes kept from training altogether, likewise; none when there are fewer than 10."""
-    split_seed: int = 0
+    split_seed: int = number(0, 0, MAX_SEED)
     """Seed of the split, independent of the training seed so that runs stay comparable."""
     supervision: Literal["class", "partial", "pairs", "none"] = "class"
     """Labels that training sees: all, of some images, that some pairs share their class, or none."""
@@ -76,7 +81,10 @@ class DataConfig:
     avatars: AvatarsConfig = field(default_factory=AvatarsConfig)
 
     def __post_init__(self) -> None:
-        require(bool(self.source), "data.source", self.source, "give 'avatars' or the path of your images")
+        usable = bool(self.source) and "\0" not in self.source
+        require(usable, "data.source", self.source, "give 'avatars' or the path of your images")
+        object.__setattr__(self, "source", absolute_source(self.source))
+        check_numbers("data", self)
         require(0 < self.held_out <= 0.5, "data.held_out", self.held_out, "give a fraction in (0, 0.5]")
         require(
             0 <= self.held_out_classes <= 0.5,
@@ -91,13 +99,13 @@ class DataConfig:
 class ModelConfig:
     """The networks: two encoders, one AdaIN generator."""
 
-    side_px: int = 64
+    side_px: int = number(64, 1, MAX_SIDE_PX)
     """Height and width of the images."""
-    code_a: int = 128
+    code_a: int = number(128, 1, 65536)
     """Width of code A: what it is."""
-    code_b: int = 32
+    code_b: int = number(32, 1, 65536)
     """Width of code B: everything else."""
-    encoder_widths: tuple[int, ...] = (16, 32, 64, 128)
+    encoder_widths: tuple[int, ...] = number((16, 32, 64, 128), 1, 16384)
     """Channels of the encoders' stride-2 blocks; each block halves the side."""
     encoder_a: EncoderKind = "spatial"
     """How encoder A ends: 'spatial' has weights for each place, 'pooled' is twice as deep and takes their mean."""
@@ -105,29 +113,28 @@ class ModelConfig:
     """Likewise encoder B."""
     code_block: bool = False
     """Whether the codes end in BatchNorm and LeakyReLU as in the original, instead of a plain linear map."""
-    dense_widths: tuple[int, ...] = (256,)
+    dense_widths: tuple[int, ...] = number((256,), 1, 16384)
     """Hidden widths of the dense layers between code B and the generator's first feature map."""
     modulate_dense: bool = True
     """Whether code A modulates these dense layers and the first feature map, too, not only the AdaIN layers."""
-    generator_widths: tuple[int, ...] = (128, 96, 48, 24)
+    generator_widths: tuple[int, ...] = number((128, 96, 48, 24), 1, 16384)
     """Channels of the first feature map, then of each upsampling block; each block doubles the side."""
-    head_widths: tuple[int, ...] = ()
+    head_widths: tuple[int, ...] = number((), 1, 16384)
     """Channels of further 5x5 convolutions at full size, before the last one."""
-    rgb_kernel: int = 3
+    rgb_kernel: int = number(3, 1, 63)
     """Kernel size of the last convolution, odd."""
     output: Literal["tanh", "sigmoid"] = "tanh"
     """Last activation: 'tanh' covers the inputs' range [-1, 1]; 'sigmoid' is the original's range mismatch."""
 
     def __post_init__(self) -> None:
-        for key in ("side_px", "code_a", "code_b"):
-            require(getattr(self, key) >= 1, f"model.{key}", getattr(self, key), "give a positive number")
+        check_numbers("model", self)
         for key in ("encoder_widths", "dense_widths", "generator_widths", "head_widths"):
             widths = getattr(self, key)
-            require(all(w >= 1 for w in widths), f"model.{key}", widths, "give positive numbers")
+            require(len(widths) <= MAX_BLOCKS, f"model.{key}", widths, f"give at most {MAX_BLOCKS} widths")
         require(len(self.encoder_widths) >= 1, "model.encoder_widths", (), "give at least one block")
         require(len(self.generator_widths) >= 2, "model.generator_widths", (), "give at least two widths")
-        odd = self.rgb_kernel >= 1 and self.rgb_kernel % 2 == 1
-        require(odd, "model.rgb_kernel", self.rgb_kernel, "give a positive odd number")
+        fits = self.rgb_kernel % 2 == 1 and self.rgb_kernel <= max(3, self.side_px)
+        require(fits, "model.rgb_kernel", self.rgb_kernel, "give an odd number, at most the side")
         blocks = max(len(self.encoder_widths), len(self.generator_widths) - 1)
         require(
             self.side_px % 2**blocks == 0,
@@ -144,46 +151,46 @@ Need = Literal["classes", "partners", "similar"]
 
 def _weight(default: float, *needs: Need) -> Any:
     """The weight of a term that needs these data."""
-    return field(default=default, metadata={"needs": needs})
+    return field(default=default, metadata={"needs": needs, "range": (0, math.inf)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """The weight of every term; 0 switches a term off and saves its work."""
 
-    weight_rec: float = 0.0
+    weight_rec: float = number(0.0, 0)
     """Cycle consistency: crossing twice returns the originals (eq. 1). Needs 2.5 x the work of a step."""
-    gamma: float = 0.0
+    gamma: float = number(0.0, 0)
     """Weight of both cycle losses on the codes (eq. 4)."""
-    gamma_a: float | None = None
+    gamma_a: float | None = number(None, 0)
     """Weight of the cycle loss on code A (eq. 2); as gamma when not given."""
-    gamma_b: float | None = None
+    gamma_b: float | None = number(None, 0)
     """Weight of the cycle loss on code B (eq. 3); as gamma when not given."""
-    cross_start: float = 0.0
+    cross_start: float = number(0.0, 0)
     """Fraction of the training after which the crossing terms begin."""
-    noise_mix: float = 0.0
+    noise_mix: float = number(0.0, 0)
     """Standard deviation of noise on the mixed images before they are encoded again, against hidden signals."""
     weight_swap: float = _weight(1.0, "classes", "partners")
     """Same-class swap: the code A of another image of the class must reconstruct this one (eq. 5). Needs classes."""
-    weight_direct: float = 0.0
+    weight_direct: float = number(0.0, 0)
     """Direct reconstruction, G(E_A(x), E_B(x)) (eq. 6)."""
-    weight_topk: float = 0.0
+    weight_topk: float = number(0.0, 0)
     """Weight of the mean over the k worst pixels of an image, inside the swap and direct terms (eq. 8)."""
-    topk_fraction: float = 0.05
+    topk_fraction: float = number(0.05, 0)
     """The fraction of an image's pixels that counts as worst."""
-    weight_squared: float = 2.0
+    weight_squared: float = number(2.0, 0)
     """Weight of the mean squared error, likewise (eq. 9)."""
     weight_difference: float = _weight(1.0, "similar")
     """Weight of the difference-weighted L1, the error where an image differs from a similar one, likewise (eq. 10)."""
-    noise_b: float = 1.0
+    noise_b: float = number(1.0, 0)
     """Standard deviation of the noise that is added to code B in training."""
-    shift_b: float = 0.0
+    shift_b: float = number(0.0, 0, 0.5)
     """Largest shift of the images that encoder B gets in training, as a fraction of the side: for images in
     which things stand a little elsewhere every time, which no mix can know."""
-    weight_consistency: float = 0.0
+    weight_consistency: float = number(0.0, 0)
     """Weight of the consistency loss, with shift_b: the squared distance between codes B of an image shifted and as it
     is (eq. 13). The adversary then gets both; otherwise the class is hidden in shifted ones only."""
-    decay_b: float = 1e-3
+    decay_b: float = number(1e-3, 0)
     """Weight of the squared length of code B (eq. 11)."""
     weight_contrastive: float = _weight(1.0, "classes", "partners")
     """Weight of the contrastive loss on codes B of two images of a class, and on codes A of two similar images of
@@ -192,20 +199,12 @@ class LossConfig:
     """Weight of hiding the class in code B from an adversary that learns it from there (eq. 16). Needs classes."""
     weight_classifier: float = _weight(0.0, "classes")
     """Weight of a classifier, trained on real images, that must find x1's class in the mix (eq. 18). Needs classes."""
-    weight_variance: float = 0.0
+    weight_variance: float = number(0.0, 0)
     """Weight of the variance loss, a hinge that keeps both codes from being constant (eq. 14)."""
 
     def __post_init__(self) -> None:
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            require(value is None or value >= 0, f"loss.{f.name}", value, "give a number >= 0")
-        require(
-            0 < self.topk_fraction <= 1,
-            "loss.topk_fraction",
-            self.topk_fraction,
-            "give a fraction in (0, 1]",
-        )
-        require(self.shift_b <= 0.5, "loss.shift_b", self.shift_b, "give a fraction of the side, at most 0.5")
+        check_numbers("loss", self)
+        require(0 < self.topk_fraction <= 1, "loss.topk_fraction", self.topk_fraction, "give a fraction in (0, 1]")
         late = 0 < self.cross_start < 1 and max(self.weight_swap, self.weight_direct) > 0
         remedy = "give 0, or a fraction below 1 where loss.weight_swap or loss.weight_direct trains until then"
         require(self.cross_start == 0 or late, "loss.cross_start", self.cross_start, remedy)
@@ -247,29 +246,26 @@ class LossConfig:
 class GanConfig:
     """The GAN loss on mixed images; a weight of 0 switches it off."""
 
-    weight: float = 0.0
+    weight: float = number(0.0, 0)
     """Weight of the generator's term (eq. 20)."""
     kind: Literal["hinge", "lsgan"] = "hinge"
     """Which loss."""
-    head_start: float = 0.0
+    head_start: float = number(0.0, 0, 1)
     """Fraction of the training after which the generator's term begins; the discriminator learns from the start."""
-    ramp: float = 0.0
+    ramp: float = number(0.0, 0, 1)
     """Fraction of the training over which the weight then grows from nothing."""
-    r1: float = 0.0
+    r1: float = number(0.0, 0)
     """Weight of the gradient penalty on real images (eq. 21)."""
     conditional: bool = True
     """Whether the discriminator gets the class that an image shall show, where classes are known."""
-    widths: tuple[int, ...] = (32, 64, 128)
+    widths: tuple[int, ...] = number((32, 64, 128), 1, 4096)
     """Channels of the discriminator's stride-2 convolutions."""
     lr: float = 2e-4
     """Adam's step size for the discriminator."""
 
     def __post_init__(self) -> None:
-        for key in ("weight", "r1"):
-            require(getattr(self, key) >= 0, f"gan.{key}", getattr(self, key), "give a number >= 0")
-        for key in ("head_start", "ramp"):
-            require(0 <= getattr(self, key) <= 1, f"gan.{key}", getattr(self, key), "give a fraction in [0, 1]")
-        require(len(self.widths) > 0 and min(self.widths) >= 1, "gan.widths", self.widths, "give positive numbers")
+        check_numbers("gan", self)
+        require(0 < len(self.widths) <= MAX_BLOCKS, "gan.widths", self.widths, f"give 1 to {MAX_BLOCKS} widths")
         require(self.lr > 0, "gan.lr", self.lr, "give a positive number")
 
     def weight_at(self, progress: float) -> float:
@@ -283,13 +279,13 @@ class GanConfig:
 class TrainConfig:
     """The loop: budgets, optimiser, hardware, logging."""
 
-    batch_size: int = 16
+    batch_size: int = number(16, 2, MAX_BATCH)
     """Images in a step on each device; even, since pairs are two halves of the batch."""
-    epochs: float | None = None
+    epochs: float | None = number(None, 0, 1_000_000)
     """Budget in passes over the training images."""
-    steps: int | None = None
+    steps: int | None = number(None, 1, 10**12)
     """Budget in optimiser steps."""
-    max_minutes: float | None = None
+    max_minutes: float | None = number(None, 0, 10_000_000)
     """Budget in minutes. Training ends with the first budget that is used up. The step size then follows the clock, so
     that only a budget in steps or epochs repeats and resumes to the last bit."""
     lr: float = 1e-3
@@ -298,30 +294,27 @@ class TrainConfig:
     """Adam's decay rates of the first and second moments."""
     cosine: bool = True
     """Whether the step size follows a cosine; otherwise it is constant."""
-    seed: int = 0
+    seed: int = number(0, 0, MAX_SEED)
     """Seed of the weights, the batches and the noise."""
-    validate_every: int = 500
+    validate_every: int = number(500, 1, 10**12)
     """Steps between two validations."""
-    num_val_pairs: int = 64
+    num_val_pairs: int = number(64, 1, MAX_BATCH)
     """Pairs measured at each validation."""
-    slice_size: int = 0
+    slice_size: int = number(0, 0, MAX_BATCH)
     """Generate so many images at a time, and once more in the backward pass: far less memory, a third more work."""
     compile: Literal["auto", "on", "off"] = "auto"
     """torch.compile: 'auto' uses it where the run is long enough to pay for it."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     """'auto' is bf16-mixed on GPUs that have it, otherwise float32."""
-    devices: int = 1
+    devices: int = number(1, 1, 1024)
     """Number of devices on this machine."""
-    accelerator: str = "auto"
-    """'auto', 'cpu', 'gpu', 'mps' ..."""
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    """Where to compute: 'auto' takes a GPU if there is one."""
 
     def __post_init__(self) -> None:
-        require(
-            self.batch_size >= 2 and self.batch_size % 2 == 0,
-            "train.batch_size",
-            self.batch_size,
-            f"a batch is cut into pairs: give an even number >= 2, such as {max(2, self.batch_size + 1)}",
-        )
+        check_numbers("train", self)
+        even = f"a batch is cut into pairs: give an even number, such as {self.batch_size - 1}"
+        require(self.batch_size % 2 == 0, "train.batch_size", self.batch_size, even)
         budgets = {"epochs": self.epochs, "steps": self.steps, "max_minutes": self.max_minutes}
         for key, value in budgets.items():
             require(value is None or value > 0, f"train.{key}", value, "give a positive number")
@@ -333,9 +326,6 @@ class TrainConfig:
         )
         require(self.lr > 0, "train.lr", self.lr, "give a positive number")
         require(all(0 <= b < 1 for b in self.betas), "train.betas", self.betas, "give two numbers in [0, 1)")
-        require(self.slice_size >= 0, "train.slice_size", self.slice_size, "give a number >= 0")
-        for key in ("validate_every", "num_val_pairs", "devices"):
-            require(getattr(self, key) >= 1, f"train.{key}", getattr(self, key), "give a number >= 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,3 +337,8 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     gan: GanConfig = field(default_factory=GanConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(max_minutes=10.0))
+
+    def __post_init__(self) -> None:
+        halvings, side_px = len(self.gan.widths), self.model.side_px
+        remedy = f"{halvings} halvings are too many for {side_px} px; give fewer widths"
+        require(self.gan.weight == 0 or 2**halvings <= side_px, "gan.widths", self.gan.widths, remedy)

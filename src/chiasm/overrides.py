@@ -4,12 +4,60 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
 
 from chiasm.config import Config, ConfigError, require
 
 T = TypeVar("T")
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases, a few of which inside of one another would fill the memory."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.YAMLError(f"line {mark.line + 1} holds an alias; write the value itself there")
+        return super().compose_node(parent, index)
+
+
+def parse_yaml(text: str) -> Any:
+    """Plain values from YAML.
+
+    Raises:
+        ConfigError: for text that is no YAML, holds an alias or is nested too deeply.
+    """
+    try:
+        return yaml.load(text, _PlainLoader)
+    except RecursionError as error:
+        raise ConfigError("nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(" ".join(f"{error}".split())) from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file, in sections or under dotted keys.
+
+    Raises:
+        ConfigError: naming the file, if it cannot be used.
+    """
+    if not path.is_file():
+        raise ConfigError(
+            f"{path}: {'not a file' if path.exists() else 'does not exist'}; give a YAML file of settings."
+        )
+    try:
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+    except (ConfigError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML that can be used ({error}); see the config.yaml of a run.") from error
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{path}: holds no settings; give lines such as 'train:' and, indented below it, 'steps: 100'."
+        )
+    return values
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -40,6 +88,7 @@ def _from_plain(kind: Any, value: Any, key: str) -> Any:
     """A plain value as the type of its field."""
     if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
         return from_dict(kind, value, f"{key}.")
+    require(not dataclasses.is_dataclass(kind), key, value, f"give settings in it, such as {_first_key(kind)}")
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is tuple and isinstance(value, (list, tuple)):
         fits = arguments[-1] is Ellipsis or len(arguments) == len(value)
@@ -50,11 +99,16 @@ def _from_plain(kind: Any, value: Any, key: str) -> Any:
         return value
     options = arguments if origin is UnionType else (kind,)
     if float in options and isinstance(value, int) and not isinstance(value, bool):
+        require(abs(value) < 10**300, key, value, "give a number of fewer digits")
         return float(value)
     named = " or ".join("null" if o is type(None) else getattr(o, "__name__", str(o)) for o in options)
     fits = any(type(value) is o for o in options)
     require(fits, key, value, f"give {named}")
     return value
+
+
+def _first_key(section: Any) -> str:
+    return next(iter(get_type_hints(section)), "") if dataclasses.is_dataclass(section) else ""
 
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from chiasm.data.written import SOFTWARE
+
 ByteImages = NDArray[np.uint8]
 
 # The original's colours, in the order of rising gamma.
@@ -117,4 +119,4 @@ def curves(rows: Sequence[Mapping[str, float]], prefixes: Sequence[str], path: P
             axis.grid(alpha=0.3)
             if names:
                 axis.legend(frameon=False)
-        figure.savefig(path, dpi=130)
+        figure.savefig(path, dpi=130, metadata=SOFTWARE)

@@ -136,6 +136,6 @@ def from_preset(name: str, changes: Mapping[str, Any] | None = None) -> Config:
     Raises:
         ConfigError: for an unknown preset, section or key.
     """
-    if name not in PRESETS:
+    if not (isinstance(name, str) and name in PRESETS):
         raise ConfigError(f"preset: got {name!r}; give one of {', '.join(PRESETS)}.")
     return changed(PRESETS[name](), flatten(changes or {}))

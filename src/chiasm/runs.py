@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from chiasm.config import Config, ConfigError
 from chiasm.files import remove_partials, write_atomically
-from chiasm.overrides import flatten, from_dict, to_dict
+from chiasm.overrides import flatten, from_dict, read_yaml, to_dict
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,12 +54,39 @@ WRITTEN = (
 )
 
 
+MAX_NAME = 100
+# Devices on Windows, with any ending.
+RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))])
+
+
 class RunError(ValueError):
     """A run folder that cannot be used; the message names it and the remedy."""
 
 
 class RunWriteError(OSError):
     """A run folder that cannot be written; the message names it and the remedy."""
+
+
+def check_name(name: str) -> None:
+    """Refuse a name of a run or a sweep that is no name of one new folder on every system.
+
+    Raises:
+        RunError: if so.
+    """
+    plain = (
+        name.isprintable() and not set(name) & set('/\\:*?"<>|') and name == name.strip() and name.strip(".") == name
+    )
+    if not (
+        plain
+        and 1 <= len(name) <= MAX_NAME
+        and len(name.encode()) <= 255
+        and name.partition(".")[0].lower() not in RESERVED
+    ):
+        shown = name if len(name) <= MAX_NAME else f"{name[:20]}... of {len(name)} characters"
+        raise RunError(
+            f"--name: got {shown!r}; give 1 to {MAX_NAME} letters, digits, '-', '_' or '.' in between; to write "
+            "elsewhere, give --runs."
+        )
 
 
 @dataclass(frozen=True)
@@ -108,14 +135,13 @@ class RunFolder:
             source: of the data.
 
         Raises:
-            RunError: if the name is none for a folder in runs.
+            RunError: if the name is none for a new folder in runs, see check_name.
         """
         if name is None:
-            stem = re.sub(r"[^\w-]+", "-", Path(source).stem).strip("-") or "run"
+            stem = re.sub(r"[^\w-]+", "-", Path(source).stem).strip("-")[: MAX_NAME - 20] or "run"
             taken = [int(p.name[len(stem) + 1 :]) for p in runs.glob(f"{stem}-*") if p.name[len(stem) + 1 :].isdigit()]
             name = f"{stem}-{max(taken, default=0) + 1}"
-        if Path(name).name != name or name in ("", ".."):
-            raise RunError(f"--name: got {name!r}; give the plain name of a folder in {runs}, or another --runs.")
+        check_name(name)
         return cls(runs / name)
 
     @contextmanager
@@ -188,8 +214,8 @@ class RunFolder:
         if not file.is_file():
             raise RunError(f"{path} is no run: {CONFIG_FILE} is missing; give a folder that chiasm fit made.")
         try:
-            return cls(Path(path)), from_dict(Config, yaml.safe_load(file.read_text(encoding="utf-8")))
-        except (ConfigError, yaml.YAMLError, TypeError) as error:
+            return cls(Path(path)), from_dict(Config, read_yaml(file))
+        except (ConfigError, TypeError) as error:
             raise RunError(f"{file}: {error}") from error
 
     def write_config(self, config: Config) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from chiasm.config import DataConfig
 from chiasm.data import UNLABELLED, DataError
-from chiasm.data.splits import load_split, make_split, save_split
+from chiasm.data.splits import load_split, make_split, save_split, split_of_new
 
 
 def sizes_to_classes(*sizes: int) -> list[int]:
@@ -87,7 +87,6 @@ def test_split_depends_on_its_seed_alone(image_set):
     first, again, other = (make_split(images, DataConfig(split_seed=seed)) for seed in (3, 3, 4))
     assert all(np.array_equal(x, y) for x, y in zip(astuple(first), astuple(again), strict=True))
     assert not np.array_equal(first.train, other.train)
-    assert len(make_split(images, DataConfig(split_seed=-1)).train) > 0
 
 
 def test_official_split_is_followed(image_set):
@@ -141,3 +140,14 @@ def test_file_that_is_no_split(image_set, tmp_path):
         (tmp_path / "split.json").write_text(text)
         with pytest.raises(DataError, match="not a split written by chiasm"):
             load_split(tmp_path / "split.json", image_set([0, 0]))
+
+
+def test_of_new_images_those_of_classes_that_were_trained_on_are_apart(image_set):
+    images = image_set([0, 0, 1, 1, UNLABELLED, 2])
+    split = split_of_new(images, np.array([True, False, False, False, False, True]))
+    assert [part.tolist() for part in astuple(split)] == [[0, 5], [], [1, 4], [], [2, 3]]
+
+
+def test_a_set_without_a_new_image_is_refused(image_set):
+    with pytest.raises(DataError, match="all of these 2 images"):
+        split_of_new(image_set([0, 0]), np.array([True, True]))

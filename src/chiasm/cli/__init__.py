@@ -5,11 +5,15 @@ Everything heavy is imported in `run`, so that --help is instant.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import set_parsing_settings
+
+from chiasm.cli._parser import Parser
 
 COMMANDS = ("fit", "mix", "evaluate", "sweep", "report", "info", "data")
 """The files of this folder, in the order of --help: a new command is a file and a word here."""
@@ -18,20 +22,32 @@ STATUSES = (
 )
 
 
+REMEDIES = {
+    errno.ENOSPC: "free some space, or write to another disk",
+    errno.EDQUOT: "free some space, or write to another disk",
+    errno.EROFS: "write to another folder",
+    errno.EACCES: "choose what is yours to read and write, or change its permissions",
+    errno.EPERM: "choose what is yours to read and write, or change its permissions",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EIO: "the disk or the network may be failing",
+}
+"""What to do about an error of the file system; about any other one, to check the path."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0; 2 where chiasm itself refused something, which is printed in one line; 3 where it was stopped early and can
-        go on from what it saved; 130 where the user stopped it at once. Any other exception is a mistake of this
-        program and is raised.
+        0; 2 where chiasm itself or the file system refused something, which is printed in one line; 3 where it was
+        stopped early and can go on from what it saved; 130 where the user stopped it at once. Any other exception is a
+        mistake of this program and is raised.
     """
     argv = list(sys.argv[1:] if arguments is None else arguments)
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     try:
         modules = {name: import_module(f"{__name__}.{name}") for name in COMMANDS}
         description = "Split images into what they show and how; mix the two."
-        parser = ArgumentParser(prog="chiasm", description=description, epilog=STATUSES)
+        parser = Parser(prog="chiasm", description=description, epilog=STATUSES)
         commands = parser.add_subcommands(dest="command")
         for name, module in modules.items():
             commands.add_subcommand(name, module.parser(argv), help=module.HELP)
@@ -41,7 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("chiasm: stopped", file=sys.stderr)
         return 130
     except Exception as error:
-        if not type(error).__module__.startswith("chiasm."):
+        told = _told(error)
+        if told is None:
             raise
-        print(f"chiasm: {error}", file=sys.stderr)
+        print(f"chiasm: {told}", file=sys.stderr)
         return 2
+
+
+def _told(error: Exception) -> str | None:
+    """What is wrong and the remedy, in one line; None for a mistake of this program."""
+    if type(error).__module__.startswith("chiasm."):
+        return str(error)
+    if not isinstance(error, OSError) or (error.filename is None and error.errno not in REMEDIES):
+        return None
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    return f"{where}{error.strerror}; {REMEDIES.get(error.errno or 0, 'check the path')}."

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
+
+from chiasm.cli._parser import Parser, output_file
 
 HELP = "how well a model swaps, and whether it shortcuts"
 
 
-def parser(argv: Sequence[str]) -> ArgumentParser:
+def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
-    parser = ArgumentParser(description="Measure how well a model swaps, what its codes leak, whether it shortcuts.")
+    parser = Parser(description="Measure how well a model swaps, what its codes leak, whether it shortcuts.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
     parser.add_argument(
         "source",
         nargs="?",
         metavar="DATA",
-        help="as for fit, instead of the run's images; which of these a model has seen is known for its own run only",
+        help="as for fit, instead of the run's images; those that the run was trained on are left out",
     )
     parser.add_argument("--part", choices=["test", "val"], default="test", help="val to choose, test to report")
     parser.add_argument("--num", type=int, default=1000, help="number of mixes")
@@ -30,6 +32,7 @@ def parser(argv: Sequence[str]) -> ArgumentParser:
 
 def run(options: Namespace) -> None:
     """Measure, write the results, print them as a table."""
+    output = None if options.output is None else output_file(options.output, ".json")
     from chiasm.evaluation import evaluate_run, table
 
     results, path = evaluate_run(
@@ -39,7 +42,9 @@ def run(options: Namespace) -> None:
         seed=options.seed,
         num=options.num,
         metrics=options.metrics,
-        output=options.output,
+        output=output,
     )
     print(table(results))
+    if "trained_on" in results["about"]:
+        print(f"\nleft out: {results['about']['trained_on']} images that the run was trained on")
     print(f"\nresults: {path}")

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
+from chiasm.cli._parser import Parser, runs_folder
 from chiasm.config import Config, ConfigError, DataConfig, GanConfig, LossConfig, ModelConfig, TrainConfig
-from chiasm.overrides import to_dict
-from chiasm.presets import PRESETS
+from chiasm.overrides import changed, flatten, read_yaml, to_dict
+from chiasm.presets import PRESETS, from_preset
 
 HELP = "train a model on images"
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "loss": LossConfig, "gan": GanConfig, "train": TrainConfig}
@@ -21,15 +22,22 @@ STOPPED = 3
 BUDGETS = ("epochs", "steps", "max_minutes")
 
 
-def parser(argv: Sequence[str]) -> ArgumentParser:
+def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
-    parser = ArgumentParser(
+    parser = Parser(
         usage="chiasm fit [DATA] [options]",
         description="Train a model on images; prints the paths of its figures.",
     )
     parser.add_argument("source", nargs="?", metavar="DATA", help="as --data.source: a folder of images, ...")
-    parser.add_argument("--preset", default="compact", choices=list(PRESETS), help="the settings to start from")
-    parser.add_argument("--config", action="config", help="a YAML file of settings, such as a run's config.yaml")
+    parser.add_argument(
+        "--preset", type=str | None, default=None, help=f"the settings to start from: {', '.join(PRESETS)}"
+    )
+    parser.add_argument(
+        "--config",
+        type=Path | None,
+        default=None,
+        help="a YAML file of settings, such as a run's config.yaml, or with a line 'preset: NAME'",
+    )
     parser.add_argument("--name", type=str | None, default=None, help="name of the run")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
     parser.add_argument("--resume", type=Path | None, default=None, help="folder of a run to go on with")
@@ -42,7 +50,7 @@ def parser(argv: Sequence[str]) -> ArgumentParser:
     for name, section in SECTIONS.items():
         parser.add_argument(f"--{name}", type=section)
     if argv[:1] == ["fit"]:
-        _refuse_two_spellings(argv)
+        _refuse_lost_flags(argv)
         start = _start(argv[1:])
         parser.set_defaults(to_dict(start))
     return parser
@@ -51,17 +59,25 @@ def parser(argv: Sequence[str]) -> ArgumentParser:
 def run(options: Namespace) -> int:
     """Train, and print what was reached; returns the exit status."""
     config = _config(options)
+    runs = runs_folder(options.runs)
+    from chiasm.runs import check_name
     from chiasm.training import fit
     from chiasm.training.summary import summary
 
-    result = fit(config, name=options.name, runs=options.runs, resume=options.resume, overwrite=options.overwrite)
+    if options.name is not None:
+        check_name(options.name)
+    result = fit(config, name=options.name, runs=runs, resume=options.resume, overwrite=options.overwrite)
     print(summary(result))
     return STOPPED if result.interrupted else 0
 
 
-def _refuse_two_spellings(argv: Sequence[str]) -> None:
-    """--steps and the like replace every other budget, so that a --train.max_minutes beside them would be lost."""
+def _refuse_lost_flags(argv: Sequence[str]) -> None:
+    """A file for one section would be read unchecked; a --train.max_minutes beside --steps, which is all, be lost."""
     given = {word.partition("=")[0] for word in argv}
+    for flag in given & {"--data.avatars", *(f"--{name}" for name in SECTIONS)}:
+        raise ConfigError(
+            f"{flag}: a section takes no value; give its settings, {flag}.KEY, or a whole file, --config."
+        )
     short = sorted(given & {"--" + budget.replace("_", "-") for budget in BUDGETS})
     long = sorted(given & {f"--train.{budget}" for budget in BUDGETS})
     if short and long:
@@ -70,18 +86,24 @@ def _refuse_two_spellings(argv: Sequence[str]) -> None:
 
 
 def _start(argv: Sequence[str]) -> Config:
-    """The settings to start from: those of the run to be resumed, or else the preset's."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--preset", default="compact")
-    first.add_argument("--resume")
-    chosen, _ = first.parse_known_args(argv)
-    if chosen.resume is not None:
-        from chiasm.runs import RunFolder
+    """The settings to start from: those of the run to be resumed or else the preset's, and a file's on top."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for flag in ("--preset", "--config", "--resume"):
+        first.add_argument(flag)
+    try:
+        chosen, _ = first.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{error}.") from error
+    settings = {} if chosen.config is None else read_yaml(Path(chosen.config))
+    preset = settings.pop("preset", None)
+    preset = preset if chosen.preset is None else chosen.preset
+    if chosen.resume is None:
+        return from_preset("compact" if preset is None else preset, settings)
+    if preset is not None:
+        raise ConfigError(f"--preset: got {preset!r} with --resume; a run goes on with its own settings, leave it out.")
+    from chiasm.runs import RunFolder
 
-        return RunFolder.open(Path(chosen.resume))[1]
-    if chosen.preset not in PRESETS:
-        raise ConfigError(f"--preset: got {chosen.preset!r}; give one of {', '.join(PRESETS)}.")
-    return PRESETS[chosen.preset]()
+    return changed(RunFolder.open(Path(chosen.resume))[1], flatten(settings))
 
 
 def _config(options: Namespace) -> Config:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
+
+from chiasm.cli._parser import Parser
 
 HELP = "what a trained model is"
 
 
-def parser(argv: Sequence[str]) -> ArgumentParser:
+def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
-    parser = ArgumentParser(description="What a trained model is: codes, networks, sizes.")
+    parser = Parser(description="What a trained model is: codes, networks, sizes.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
     return parser
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
+from chiasm.cli._parser import Parser, output_file
 from chiasm.config import ConfigError
 
 HELP = "put the A of one image together with the B of another"
 
 
-def parser(argv: Sequence[str]) -> ArgumentParser:
+def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
-    parser = ArgumentParser(description="Put the A of one image together with the B of another.")
+    parser = Parser(description="Put the A of one image together with the B of another.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
     parser.add_argument(
         "images", type=Path, nargs="*", metavar="A.jpg B.jpg", help="B from the last, A from the others"
@@ -27,13 +28,20 @@ def parser(argv: Sequence[str]) -> ArgumentParser:
 
 def run(options: Namespace) -> None:
     """Write the mixed image, or the matrix of all mixes."""
-    images = options.images
-    if (len(images) < 2) == (not options.a or not options.b):
-        raise ConfigError("mix: give two images (A.jpg B.jpg), or --a A1.jpg A2.jpg ... --b B1.jpg B2.jpg ...")
+    images, matrix = options.images, bool(options.a and options.b)
+    ways = "give two images (A.jpg B.jpg), or --a A1.jpg A2.jpg ... --b B1.jpg B2.jpg ..."
+    if images and (options.a or options.b):
+        raise ConfigError(f"mix: got images both with and without --a and --b; {ways}")
+    if len(images) < 2 and not matrix:
+        got = (
+            f"one image alone, {images[0]}" if images else "--a or --b alone" if options.a or options.b else "no image"
+        )
+        raise ConfigError(f"mix: got {got}; {ways}")
+    output = output_file(options.output, ".png", ".jpg", ".jpeg")
+    from chiasm.data import save_image
     from chiasm.mixing import Mixer
 
     mixer = Mixer.load(options.model)
     mixed = mixer.mix(images[:-1], images[-1]) if images else mixer.sheet(options.a, options.b)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    mixed.save(options.output)
-    print(options.output)
+    save_image(mixed, output)
+    print(output)

@@ -8,17 +8,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
+from chiasm.cli._parser import Parser, runs_folder
 from chiasm.cli.fit import BUDGETS, STOPPED
 from chiasm.config import ConfigError
 
 HELP = "train over lists or ranges of any settings"
 
 
-def parser(argv: Sequence[str]) -> ArgumentParser:
+def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
-    parser = ArgumentParser(
+    parser = Parser(
         usage="chiasm sweep [DATA] [--KEY V1 V2 ...] [--KEY LO..HI[:log]] [options]",
         description="Train over lists or ranges of any settings of chiasm fit, such as --loss.gamma 0.01 0.4 1 1.5 2. "
         "The same command, once more or on another machine that sees the folder, joins the sweep and goes on with it.",
@@ -45,23 +46,30 @@ def run(options: Namespace) -> int:
     """Work on the sweep until all of it is done; returns the exit status."""
     if options.trials < 1:
         raise ConfigError(f"--trials: got {options.trials}; give a positive number of points.")
+    runs = runs_folder(options.runs)
     given = {key: values for key, values in options.items() if "." in key}
     given |= {f"train.{budget}": options[budget] for budget in BUDGETS if options[budget]}
     if importlib.util.find_spec("optuna") is None:
         raise ConfigError("sweep: optuna is not installed here; pip install 'chiasm[sweep]'")
     from chiasm.presets import from_preset
+    from chiasm.runs import check_name
     from chiasm.sweep.space import Space
     from chiasm.sweep.sweep import print_summary, sweep
 
+    if options.name is not None:
+        check_name(options.name)
     base = from_preset(options.preset, {} if options.source is None else {"data": {"source": options.source}})
+    space = Space.parse(base, given)
+    for seed in options.seeds:
+        space.config({}, seed)  # refused here already, rather than trial by trial
     result = sweep(
-        Space.parse(base, given),
+        space,
         preset=options.preset,
         seeds=options.seeds,
         method=options.method,
         num_points=options.trials,
         name=options.name,
-        runs=options.runs,
+        runs=runs,
         storage=options.storage,
         resume=options.resume,
         progress_bar=sys.stderr.isatty(),

@@ -2,11 +2,12 @@
 
 from chiasm.data.batches import Batches, LoadedBatch
 from chiasm.data.decode import decode_image, read_image
-from chiasm.data.describe import contact_sheet, describe
+from chiasm.data.describe import announce, contact_sheet, describe
 from chiasm.data.find_source import open_data
 from chiasm.data.image_set import UNLABELLED, DataError, ImageSet
 from chiasm.data.labels import hide_labels, keep_classes
-from chiasm.data.splits import Split, load_split, make_split, save_split
+from chiasm.data.splits import Split, load_names, load_split, make_split, save_split, split_of_new
+from chiasm.data.written import save_image
 
 __all__ = [
     "UNLABELLED",
@@ -15,14 +16,18 @@ __all__ = [
     "ImageSet",
     "LoadedBatch",
     "Split",
+    "announce",
     "contact_sheet",
     "decode_image",
     "describe",
+    "load_names",
     "load_split",
     "make_split",
     "open_data",
     "read_image",
+    "save_image",
     "save_split",
+    "split_of_new",
     "hide_labels",
     "keep_classes",
 ]

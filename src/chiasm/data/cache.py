@@ -24,7 +24,7 @@ from chiasm.data.image_set import DataError, ImageSet
 from chiasm.data.packed_strings import PackedStrings
 from chiasm.data.sources.source import Listing, Source
 
-FORMAT = 2
+FORMAT = 3
 """Raise it whenever the files of a cache change their meaning."""
 
 PARTS = ("train", "val", "test")
@@ -90,7 +90,7 @@ def _build(source: Source, listing: Listing, side_px: int, fit: Fit, folder: Pat
     _require_space(folder, n * 3 * side_px * side_px)
     kept = np.zeros(n, dtype=bool)
     sizes = np.zeros((n, 2), dtype=np.int64)
-    skipped: list[tuple[str, str]] = []
+    skipped = list(listing.skipped)
     with (folder / "images.npy").open("wb") as file:
         _write_header(file, 0, side_px)
         decoded = _decode_all(source, n, side_px, fit)
@@ -242,5 +242,7 @@ def _image_set(
         contents_complete=index["contents_complete"],
         partition=partition,
         skipped=tuple((name, reason) for name, reason in index["skipped"]),
-        **arrays,
+        classes=arrays["classes"],
+        contents=arrays["contents"],
+        sizes=arrays["sizes"],
     )

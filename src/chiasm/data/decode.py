@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,14 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from chiasm.config import Fit
 from chiasm.data.image_set import DataError
+
+try:
+    from pillow_heif import register_heif_opener
+except ImportError:
+    HAS_HEIF = False
+else:
+    register_heif_opener()
+    HAS_HEIF = True
 
 VERSION = 1
 """Raise it whenever the same file would give other pixels, so that old caches are left behind."""
@@ -66,10 +75,17 @@ def read_image(path: str | Path, side_px: int, fit: Fit = "crop") -> NDArray[np.
     Raises:
         DataError: if the file cannot be used; the message names it and the reason.
     """
-    result = decode_or_refuse(lambda: Image.open(path), side_px, fit)
+    result = decode_file(path, side_px, fit)
     if isinstance(result, Refused):
         raise DataError(f"{path}: {result.reason}.")
     return result.pixels
+
+
+def decode_file(path: str | Path, side_px: int, fit: Fit) -> Decoded | Refused:
+    """Decodes a file as decode_or_refuse does; a pipe or a device, which might never end, is refused."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        return Refused("not a file but a folder, a pipe, a socket or a device")
+    return decode_or_refuse(lambda: Image.open(path), side_px, fit)
 
 
 def decode_or_refuse(open_image: Callable[[], Image.Image], side_px: int, fit: Fit) -> Decoded | Refused:
@@ -93,6 +109,8 @@ def decode_or_refuse(open_image: Callable[[], Image.Image], side_px: int, fit: F
         return _refuse_bomb()
     except FileNotFoundError:
         return Refused("the file does not exist")
+    except PermissionError:
+        return Refused("the file may not be read; change its permissions")
     except UnidentifiedImageError:
         return Refused("not an image in a format that Pillow knows")
     # Pillow's decoders raise OSError, SyntaxError, struct.error, IndexError and more on broken files.

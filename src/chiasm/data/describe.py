@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chiasm.data.image_set import UNLABELLED, ImageSet
+from chiasm.data.written import WRITTEN
 
 NEARLY_CONSTANT = 2.0
 """Standard deviation of 8-bit pixels below which an image shows nothing."""
@@ -34,6 +35,7 @@ class Description:
         num_enlarged: images whose shorter side was smaller than side_px.
         duplicates: groups of images that are equal in every pixel, by name.
         nearly_constant: images that show hardly anything, by name.
+        left_out: what lies there and is no data, a line each.
         skipped: files that could not be used, and why.
     """
 
@@ -49,6 +51,7 @@ class Description:
     num_enlarged: int
     duplicates: tuple[tuple[str, ...], ...]
     nearly_constant: tuple[str, ...]
+    left_out: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
@@ -88,6 +91,7 @@ class Description:
         if self.nearly_constant:
             shown = ", ".join(self.nearly_constant[:5])
             lines.append(f"nearly constant images: {len(self.nearly_constant)}, such as {shown}")
+        lines += self.left_out
         if self.skipped:
             lines.append(f"unusable files: {len(self.skipped)}")
             lines += [f"  {name}: {reason}" for name, reason in self.skipped[:20]]
@@ -130,8 +134,25 @@ def describe(images: ImageSet) -> Description:
         num_enlarged=0 if sizes is None else int((sizes.min(axis=1) < side_px).sum()),
         duplicates=duplicates,
         nearly_constant=nearly_constant,
-        skipped=images.skipped,
+        left_out=tuple(_left_out(images)),
+        skipped=tuple((name, reason) for name, reason in images.skipped if reason != WRITTEN),
     )
+
+
+def announce(images: ImageSet) -> None:
+    """Say on standard error what lies beside the images and is not used."""
+    num_unusable = sum(reason != WRITTEN for _, reason in images.skipped)
+    lines = _left_out(images)
+    if num_unusable:
+        lines.append(f"unusable: {num_unusable} files (chiasm data names them)")
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def _left_out(images: ImageSet) -> list[str]:
+    num_written = sum(reason == WRITTEN for _, reason in images.skipped)
+    lines = [f"left out: {num_written} image{'s' if num_written > 1 else ''} that chiasm wrote"] if num_written else []
+    return lines + ([f"ignored: {images.ignored}"] if images.ignored else [])
 
 
 def _value_sizes(numbers: NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:
@@ -144,8 +165,8 @@ def _inspect_pixels(images: ImageSet) -> tuple[tuple[tuple[str, ...], ...], tupl
     pixels = np.asarray(images.images)
     same: dict[bytes, list[str]] = {}
     constant = []
-    for name, image in zip(images.names, pixels, strict=True):
-        same.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), []).append(name)
+    for name, image, digest in zip(images.names, pixels, images.digests().tolist(), strict=True):
+        same.setdefault(digest, []).append(name)
         if image.std(axis=(1, 2)).max() < NEARLY_CONSTANT:
             constant.append(name)
     return tuple(tuple(names) for names in same.values() if len(names) > 1), tuple(constant)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-
-from PIL import Image
+from typing import NamedTuple
 
 from chiasm.config import Fit
-from chiasm.data.decode import Decoded, Refused, decode_or_refuse
+from chiasm.data.decode import HAS_HEIF, Decoded, Refused, decode_file
 
 EXTENSIONS = frozenset(
     [
@@ -31,39 +30,74 @@ EXTENSIONS = frozenset(
     ]
     + [".tga", ".tif", ".tiff", ".webp"]
 )
+HEIF_EXTENSIONS = frozenset([".heic", ".heif", ".hif"])
+"""Photographs of many telephones, which the extra `heif` reads."""
+
+RUN = "run or sweep"
+RUN_FILES = frozenset(["config.yaml", "split.json"])
+SWEEP_FILE = "sweep.json"
 
 FileState = tuple[str, int, int]
 """Relative path with '/', size in bytes, time of the last change in nanoseconds."""
 
 
-def find_images(root: Path) -> list[FileState]:
+class Found(NamedTuple):
+    """The image files of a tree, sorted by path, and how many of each ending, or runs, were ignored."""
+
+    images: list[FileState]
+    ignored: Counter[str]
+
+
+def find_images(root: Path) -> Found:
     """Every image file of a tree, by its extension.
 
-    Hidden files and folders are left out. Links to folders are followed unless they lead back to a
-    folder that holds them.
+    Hidden files and folders, and the folders of runs and sweeps, are left out. Links to folders are followed
+    unless they lead back to a folder that holds them.
 
     Args:
         root: the top folder.
 
     Returns:
-        The files, sorted by path.
+        The files, and what is ignored.
     """
-    return sorted(_walk(root, "", frozenset()))
+    ignored: Counter[str] = Counter()
+    return Found(sorted(_walk(root, "", frozenset(), ignored)), ignored)
 
 
-def _walk(folder: Path, prefix: str, ancestors: frozenset[tuple[int, int]]) -> Iterator[FileState]:
+def _walk(
+    folder: Path, prefix: str, ancestors: frozenset[tuple[int, int]], ignored: Counter[str]
+) -> Iterator[FileState]:
+    readable = EXTENSIONS | HEIF_EXTENSIONS if HAS_HEIF else EXTENSIONS
     here = folder.stat()
     identity = (here.st_dev, here.st_ino)
     if identity in ancestors:
         return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", ancestors | {identity})
-            elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-                yield (f"{prefix}{entry.name}", *_size_and_time(entry))
+    with os.scandir(folder) as found:
+        entries = [entry for entry in found if not entry.name.startswith(".")]
+    names = {entry.name for entry in entries}
+    if names >= RUN_FILES or SWEEP_FILE in names:
+        ignored[RUN] += 1
+        return
+    for entry in entries:
+        ending = os.path.splitext(entry.name)[1].lower()
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", ancestors | {identity}, ignored)
+        elif ending in readable:
+            yield (f"{prefix}{entry.name}", *_size_and_time(entry))
+        else:
+            ignored[ending] += 1
+
+
+def tell_ignored(ignored: Mapping[str, int]) -> str:
+    """What find_images has ignored, in words; "" for nothing."""
+    told = []
+    for kind, num in sorted(ignored.items()):
+        thing = "folder" if kind == RUN else "file"
+        which = f" of a {RUN}" if kind == RUN else "" if kind else " without an ending"
+        kind_shown = "" if kind == RUN or not kind else f"{kind} "
+        remedy = " (pip install 'chiasm[heif]' reads them)" if kind in HEIF_EXTENSIONS else ""
+        told.append(f"{num} {kind_shown}{thing}{'s' if num > 1 else ''}{which}{remedy}")
+    return ", ".join(told)
 
 
 def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, int]:
@@ -97,4 +131,4 @@ def fingerprint_files(root: Path, images: Sequence[FileState], others: Sequence[
 
 def decode_files(paths: Sequence[Path], side_px: int, fit: Fit) -> list[Decoded | Refused]:
     """Decodes files; an unusable one gives its reason instead."""
-    return [decode_or_refuse(partial(Image.open, path), side_px, fit) for path in paths]
+    return [decode_file(path, side_px, fit) for path in paths]

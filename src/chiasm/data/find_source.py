@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
-from chiasm.config import DataConfig
+from chiasm.config import MAX_SIDE_PX, DataConfig
 from chiasm.data.cache import open_cached
 from chiasm.data.image_set import DataError, ImageSet
 from chiasm.data.sources.avatars import Avatars
@@ -35,9 +36,12 @@ def open_data(
     Raises:
         DataError: if the source cannot be used; the message names the file or key and the remedy.
     """
-    if side_px < 1:
-        raise DataError(f"model.side_px: got {side_px}; give a positive number.")
-    return open_cached(find_source(config), side_px, config.fit, cache_dir, progress_bar)
+    if not 1 <= side_px <= MAX_SIDE_PX:
+        raise DataError(f"model.side_px: got {side_px}; give a number from 1 to {MAX_SIDE_PX}.")
+    source = find_source(config)
+    images = open_cached(source, side_px, config.fit, cache_dir, progress_bar)
+    # Found anew every time, since the cache does not depend on what is ignored.
+    return dataclasses.replace(images, ignored=source.ignored) if isinstance(source, Folder) else images
 
 
 def find_source(config: DataConfig) -> Source:
@@ -56,7 +60,7 @@ def find_source(config: DataConfig) -> Source:
         return Avatars(config.avatars)
     if config.source.startswith("hf:"):
         return HuggingFace(config.source.removeprefix("hf:"))
-    path = Path(config.source).expanduser()
+    path = Path(config.source)
     if not path.exists():
         raise DataError(
             f"data.source: {config.source!r} does not exist; give 'avatars', 'hf:NAME', or the path of a "
@@ -66,4 +70,8 @@ def find_source(config: DataConfig) -> Source:
         if path.suffix.lower() == ".npz":
             return Npz(path)
         raise DataError(f"data.source: {config.source!r} is a file; give a folder of images or an .npz file.")
+    if not path.is_dir():
+        raise DataError(
+            f"data.source: {config.source!r} is a pipe, a socket or a device; give a folder of images or an .npz file."
+        )
     return CelebA(path) if (path / "img_align_celeba").is_dir() else Folder(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ class ImageSet:
             attributes among many (CelebA) do not, and no image of the set is then the truth of a mix.
         partition: [n] "train", "val" or "test" where the source has an official split, else None.
         skipped: for each file that could not be used, its name and the reason.
+        ignored: in words, what else lies beside the images; "" for nothing.
         sizes: [n, 2] width and height in pixels before the image became square, where known.
     """
 
@@ -44,6 +46,7 @@ class ImageSet:
     contents_complete: bool = True
     partition: tuple[str, ...] | None = None
     skipped: tuple[tuple[str, str], ...] = field(default=())
+    ignored: str = ""
     sizes: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -66,6 +69,11 @@ class ImageSet:
         """
         # The plain view spares the slow bookkeeping of np.memmap's own indexing.
         return np.asarray(self.images)[index]
+
+    def digests(self) -> NDArray:
+        """[n] a hash of every image's pixels: equal for equal images alone. Reads every pixel once."""
+        pixels = np.asarray(self.images)
+        return np.array([hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in pixels], dtype="S32")
 
     def true_mix(self, a_from: NDArray[np.int64], b_from: NDArray[np.int64]) -> NDArray[np.int64]:
         """Which image shows the class of one image with the content of another.

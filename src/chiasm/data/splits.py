@@ -60,7 +60,7 @@ def make_split(images: ImageSet, config: DataConfig) -> Split:
     Raises:
         DataError: if an official split has no training images.
     """
-    rng = np.random.default_rng([config.split_seed & (2**64 - 1), 0x5117])
+    rng = np.random.default_rng([config.split_seed, 0x5117])
     if images.partition is not None:
         return _official_split(images, images.partition, config.held_out, rng)
     part_of_class = _hold_out_classes(images.classes, config.held_out_classes, rng)
@@ -143,6 +143,27 @@ def _ensure_validation(part: Indices, group: Indices, sizes: Indices, rng: np.ra
     part[rng.choice(candidates)] = 1
 
 
+def split_of_new(images: ImageSet, trained: NDArray[np.bool_]) -> Split:
+    """All images that a model was not trained on, as test images, apart by whether it was trained on their class.
+
+    Args:
+        images: the images.
+        trained: [n] whether the model was trained on an image.
+
+    Raises:
+        DataError: if no image is new.
+    """
+    if trained.all():
+        raise DataError(
+            f"data.source: the run was trained on all of these {len(images)} images, so that none is held out; give "
+            "other images, or no DATA to measure the run's own held-out ones."
+        )
+    known = np.isin(images.classes, [UNLABELLED, *images.classes[trained]])
+    none = np.zeros(0, dtype=np.int64)
+    rest = [np.flatnonzero(~trained & known), np.flatnonzero(~trained & ~known)]
+    return Split(np.flatnonzero(trained), none, rest[0], none, rest[1])
+
+
 def save_split(split: Split, images: ImageSet, path: Path) -> None:
     """Writes a split as JSON with the names of the images, so that it outlives the cache.
 
@@ -165,6 +186,19 @@ def _write_split(split: Split, images: ImageSet, path: Path) -> None:
         file.write("\n}\n")
 
 
+def load_names(path: Path) -> dict[str, list[str]]:
+    """The names of the images of each part, as save_split wrote them.
+
+    Raises:
+        DataError: if the file is no split.
+    """
+    try:
+        parts = json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
+        return {part.name: list(parts[part.name]) for part in fields(Split)}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{path}: not a split written by chiasm ({type(error).__name__}: {error}).") from error
+
+
 def load_split(path: Path, images: ImageSet) -> Split:
     """Reads what save_split wrote.
 
@@ -178,11 +212,7 @@ def load_split(path: Path, images: ImageSet) -> Split:
     Raises:
         DataError: if the file is no split, or names images that the set does not hold.
     """
-    try:
-        parts = json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
-        named = {part.name: list(parts[part.name]) for part in fields(Split)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a split written by chiasm ({type(error).__name__}: {error}).") from error
+    named = load_names(path)
     place = {name: i for i, name in enumerate(images.names)}
     missing = [name for names in named.values() for name in names if name not in place]
     if missing:

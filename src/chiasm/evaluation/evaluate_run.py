@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from chiasm.checkpoint import load_model
-from chiasm.config import Config, ConfigError
-from chiasm.data import load_split, make_split, open_data
+from chiasm.config import Config, ConfigError, DataConfig, require
+from chiasm.data import DataError, ImageSet, Split, load_names, load_split, make_split, open_data, split_of_new
 from chiasm.evaluation.evaluate import evaluate, save_results
 from chiasm.evaluation.metrics import choose_metrics
 from chiasm.overrides import to_dict
 from chiasm.runs import CONFIG_FILE, RESULTS_FILE, RunFolder
+
+MAX_MIXES = 1_000_000
 
 
 def evaluate_run(
@@ -31,7 +36,8 @@ def evaluate_run(
 
     Args:
         path: a run, or a model folder in a run or of its own.
-        source: the images, instead of those of the run; a split of their own is made for them.
+        source: the images, instead of those of the run. Of these the run's training images are found by name and by
+            content, and all others are measured; where there are none, a split of their own is made for them.
         part: "val" to choose a model, "test" to report on it.
         seed: of all sampling, probes and classifiers.
         num: mixes in each part.
@@ -46,8 +52,8 @@ def evaluate_run(
         ValueError: for a model, images or settings that cannot be used, with the remedy.
     """
     choose_metrics(metrics)  # refused here already, since opening the images may take minutes
-    if num < 1:
-        raise ConfigError(f"num: got {num}; give a positive number of mixes.")
+    require(1 <= num <= MAX_MIXES, "num", num, f"give a positive number of mixes, at most {MAX_MIXES}")
+    require(seed >= 0, "seed", seed, "give a number >= 0")
     model = load_model(path)
     folder = next((p for p in (path, path.parent) if (p / CONFIG_FILE).is_file()), None)
     run, config = RunFolder.open(folder) if folder is not None else (None, Config())
@@ -55,7 +61,9 @@ def evaluate_run(
         raise ConfigError(f"{path} lies in no run, so that its images are not known; give DATA too.")
     data = dataclasses.replace(config.data, fit=model.fit, source=source or config.data.source)
     images = open_data(data, model.config.side_px, progress_bar=progress_bar)
-    split = load_split(run.split, images) if run is not None and data == config.data else make_split(images, data)
+    split, num_trained = _split(run, config.data, images, data, source is not None, progress_bar)
+    if num_trained and part == "val":
+        raise ConfigError("part: got 'val', but of these images all that the run was not trained on are for the test.")
     results = evaluate(
         model,
         images,
@@ -67,6 +75,42 @@ def evaluate_run(
         progress_bar=progress_bar,
     )
     results["about"] |= {"model": str(path), "data": to_dict(data)}
+    if num_trained:
+        results["about"]["trained_on"] = num_trained
     file = output or (path if run is None else run.path) / RESULTS_FILE
     save_results(results, file)
     return results, file
+
+
+def _split(
+    run: RunFolder | None, own: DataConfig, images: ImageSet, data: DataConfig, given: bool, progress_bar: bool
+) -> tuple[Split, int]:
+    """Which images are held out, and of how many that were given by hand it is known that they are not."""
+    if run is None:
+        return make_split(images, data), 0
+    names = load_names(run.split)
+    if data == own and (not given or set(images.names) <= {name for part in names.values() for name in part}):
+        return load_split(run.split, images), 0
+    trained = _trained_on(set(names["train"]), own, images, data, progress_bar)
+    return (split_of_new(images, trained), int(trained.sum())) if trained.any() else (make_split(images, data), 0)
+
+
+def _trained_on(
+    names: set[str], own: DataConfig, images: ImageSet, data: DataConfig, progress_bar: bool
+) -> NDArray[np.bool_]:
+    """[n] whether a run was trained on an image: on one of that name in its own folder, or of that content anywhere."""
+    digests = images.digests()
+    named = _named(images, names)
+    if data.source == own.source:
+        return named | np.isin(digests, digests[named])
+    try:
+        originals = open_data(
+            dataclasses.replace(own, fit=data.fit), images.images.shape[-1], progress_bar=progress_bar
+        )
+    except DataError:  # the run's own images have gone, perhaps to where these are
+        return named
+    return np.isin(digests, originals.digests()[_named(originals, names)])
+
+
+def _named(images: ImageSet, names: set[str]) -> NDArray[np.bool_]:
+    return np.fromiter((name in names for name in images.names), dtype=bool, count=len(images))

@@ -8,6 +8,7 @@ from torch import nn
 from chiasm.config import Config, Fit, ModelConfig
 from chiasm.networks.encoder import ENCODERS
 from chiasm.networks.generator import Generator
+from chiasm.networks.size import require_buildable
 
 
 class CrossModel(nn.Module):
@@ -25,6 +26,7 @@ class CrossModel(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, fit: Fit = "crop", noise_b: float = 0.0) -> None:
+        require_buildable(config)
         super().__init__()
         self.config, self.fit, self.noise_b = config, fit, noise_b
         self.encoder_a, self.encoder_b = (

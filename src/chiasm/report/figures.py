@@ -14,6 +14,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
+from chiasm.data.written import SOFTWARE
 from chiasm.evaluation.criterion import RECONSTRUCTION, SWAP
 from chiasm.plots import ORIGINAL_COLOURS, strip
 from chiasm.report.compare import Comparison, Setting
@@ -117,5 +118,5 @@ def _plot_curves(axis: Axes, setting: Setting, column: str, colour: str) -> None
 def _save(figure: Figure, stem: Path) -> list[Path]:
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "pdf")]
     for path in paths:
-        figure.savefig(path, dpi=130)
+        figure.savefig(path, dpi=130, metadata=SOFTWARE if path.suffix == ".png" else None)
     return paths

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import yaml
-
 from chiasm.config import Config, ConfigError
-from chiasm.overrides import changed, lookup
+from chiasm.overrides import changed, lookup, parse_yaml
 
 Point = dict[str, Any]
 """For each swept key its value, in plain JSON types."""
+
+MAX_POINT_NAME = 80
+"""Characters, so that the trial's folder, with its number and seed, has a name of at most 100."""
 
 SEED_KEY = "train.seed"
 WORDS = {"true": True, "false": False, "null": None}
@@ -122,8 +125,16 @@ def point_name(point: Point) -> str:
     """A point as part of a folder's name, such as "gamma-0.4-code_a-16"."""
     last = [key.rpartition(".")[2] for key in point]
     names = {key: short if last.count(short) == 1 else key for key, short in zip(point, last, strict=True)}
-    text = "-".join(f"{names[key]}-{show(value)}" for key, value in point.items())
-    return re.sub(r"[^\w.+-]+", "_", text)
+    shown = {key: _tail(value) if key == "data.source" else show(value) for key, value in point.items()}
+    text = re.sub(r"[^\w.+-]+", "_", "-".join(f"{names[key]}-{value}" for key, value in shown.items()))
+    if len(text) <= MAX_POINT_NAME:
+        return text
+    return f"{text[: MAX_POINT_NAME - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _tail(source: str) -> str:
+    """The last two parts of a path, which tell sources apart and do not depend on where all of them lie."""
+    return "/".join(Path(source).parts[-2:])
 
 
 def show(value: Any) -> str:
@@ -154,8 +165,8 @@ def _value(text: str) -> Any:
     if not text.startswith(("[", "{")):
         return text
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parse_yaml(text)
+    except ConfigError:
         return text
 
 

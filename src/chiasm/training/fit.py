@@ -12,11 +12,13 @@ from lightning_fabric import Fabric
 
 from chiasm.checkpoint import saved_steps
 from chiasm.config import Config, ConfigError, TrainConfig
-from chiasm.data import ImageSet, Split, hide_labels, load_split, make_split, open_data, save_split
+from chiasm.data import ImageSet, Split, announce, hide_labels, load_split, make_split, open_data, save_split
+from chiasm.networks.size import require_buildable
 from chiasm.objective import build_objective
 from chiasm.overrides import flatten, to_dict
 from chiasm.runs import RunFolder, RunWriteError
 from chiasm.training.budget import Schedule, step_size
+from chiasm.training.hardware import require_devices
 from chiasm.training.loop import Build, FitResult, Loop
 
 # Settings that make networks of another shape, and weights that make a network where they are not 0.
@@ -51,6 +53,8 @@ def fit(
         DataError, ConfigError, RunError, CheckpointError, RunWriteError: for what a user can mend.
         TrainingDivergedError: when a term of the loss is no longer a finite number.
     """
+    require_devices(config.train)
+    require_buildable(config.model)
     fabric = _launch(config.train)
     run, before = _choose(fabric, config, name, runs, resume, overwrite)
     with run.lock() if fabric.is_global_zero else nullcontext():
@@ -95,6 +99,8 @@ def _open(fabric: Fabric, config: Config, progress_bar: bool) -> ImageSet:
     """The images, if they have the labels that the loss needs."""
     with fabric.rank_zero_first():
         images = open_data(config.data, config.model.side_px, progress_bar=progress_bar and fabric.is_global_zero)
+    if progress_bar and fabric.is_global_zero:
+        announce(images)
     asked = [f"loss.{key}" for key in config.loss.keys_that_need("classes")]
     if asked and not hide_labels(images, config.data).has_classes:
         raise ConfigError(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chiasm.cross import disassemble, mix, reassemble
-from chiasm.data import UNLABELLED, Batches, ImageSet, Split
+from chiasm.data import UNLABELLED, Batches, ImageSet, Split, save_image
 from chiasm.evaluation.metrics.shortcuts import shortcut_values
 from chiasm.evaluation.swap import swap_errors
 from chiasm.evaluation.triplets import sample_triplets
@@ -110,6 +110,6 @@ def choose_matrix(
 def save_figures(validation: Validation, objective: Objective, device: torch.device, folder: Path) -> list[Path]:
     """Write the strip and the swap matrix of the current model; returns their paths."""
     paths = [folder / STRIP_FILE, folder / MATRIX_FILE]
-    validation.strip(objective, device).save(paths[0])
-    validation.swap_matrix(objective).save(paths[1])
+    save_image(validation.strip(objective, device), paths[0])
+    save_image(validation.swap_matrix(objective), paths[1])
     return paths

@@ -63,7 +63,7 @@ def test_train_and_test_folders_are_a_split(make_tree):
 def test_hidden_files_and_others_are_left_out(make_tree):
     root = make_tree("a/1.png", "a/.hidden.png", ".cache/2.png")
     (root / "a" / "notes.txt").write_text("text")
-    assert [name for name, _, _ in find_images(root)] == ["a/1.png"]
+    assert [name for name, _, _ in find_images(root).images] == ["a/1.png"]
 
 
 def test_links_are_followed_but_not_in_circles(make_tree, tmp_path, write_image):
@@ -72,7 +72,7 @@ def test_links_are_followed_but_not_in_circles(make_tree, tmp_path, write_image)
     (root / "b").symlink_to(tmp_path / "elsewhere")
     (root / "a" / "up").symlink_to(root)
     (root / "a" / "nowhere.png").symlink_to(root / "gone.png")
-    names = [name for name, _, _ in find_images(root)]
+    names = [name for name, _, _ in find_images(root).images]
     assert names == ["a/1.png", "a/nowhere.png", "b/2.png"]
 
 

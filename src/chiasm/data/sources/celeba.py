@@ -41,7 +41,7 @@ class CelebA:
 
     @cached_property
     def _files(self) -> list[FileState]:
-        return find_images(self._folder)
+        return find_images(self._folder).images
 
     @cached_property
     def _names(self) -> list[str]:

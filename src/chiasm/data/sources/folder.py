@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +14,10 @@ import numpy as np
 
 from chiasm.config import Fit
 from chiasm.data.decode import Decoded, Refused
-from chiasm.data.files import FileState, decode_files, find_images, fingerprint_files
+from chiasm.data.files import Found, decode_files, find_images, fingerprint_files, tell_ignored
 from chiasm.data.image_set import DataError
 from chiasm.data.sources.source import Listing, natural_key, number_labels
+from chiasm.data.written import WRITTEN, is_written
 
 METADATA = "metadata.csv"
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -30,6 +33,8 @@ class Folder:
     - `metadata.csv` at the root adds labels: `file_name`, optionally `class`, and any further columns,
       each a content factor. Where it has a `class` column, subfolders say nothing. Empty cells and files
       that it does not list are unlabelled.
+
+    Runs, sweeps and images that chiasm has written are left out.
     """
 
     chunk_size = 64
@@ -38,21 +43,35 @@ class Folder:
         self.root = root
 
     @cached_property
-    def _files(self) -> list[FileState]:
+    def _found(self) -> Found:
         found = find_images(self.root)
-        if not found:
+        if not found.images:
+            ignored = tell_ignored(found.ignored)
             raise DataError(
-                f"{self.root}: no image in this folder or below; give a folder of .jpg, .png or other image files."
+                f"{self.root}: no image in this folder or below{' but ' if ignored else ''}{ignored}; give a folder of "
+                ".jpg, .png or other image files."
             )
         return found
 
+    @property
+    def ignored(self) -> str:
+        """What lies beside the images, in words."""
+        return tell_ignored(self._found.ignored - Counter({".csv": (self.root / METADATA).is_file()}))
+
+    @cached_property
+    def _written(self) -> frozenset[str]:
+        return frozenset(path for path, _, _ in self._found.images if is_written(self.root / path))
+
     @cached_property
     def _names(self) -> tuple[str, ...]:
-        return tuple(sorted((path for path, _, _ in self._files), key=natural_key))
+        names = sorted((path for path, _, _ in self._found.images if path not in self._written), key=natural_key)
+        if not names:
+            raise DataError(f"{self.root}: all of its images were written by chiasm; give a folder of images.")
+        return tuple(names)
 
     def fingerprint(self) -> str:
         """Path, size and time of every image and of metadata.csv."""
-        return "folder " + fingerprint_files(self.root, self._files, [self.root / METADATA])
+        return "folder " + fingerprint_files(self.root, self._found.images, [self.root / METADATA])
 
     def listing(self) -> Listing:
         """All images in natural order."""
@@ -70,6 +89,7 @@ class Folder:
             content_names=table.content_names,
             content_values=tuple(values for _, values in numbered),
             partition=partition,
+            skipped=tuple((name, WRITTEN) for name in sorted(self._written)),
         )
 
     def decode(self, indices: Sequence[int], side_px: int, fit: Fit) -> list[Decoded | Refused]:
@@ -106,6 +126,8 @@ def _read_metadata(path: Path, names: Sequence[str]) -> _Metadata:
     """The labels of metadata.csv, one row for each name, "" where there is none."""
     if not path.exists():
         return _Metadata(None, (), [])
+    if not path.is_file():
+        raise DataError(f"{path}: not a file; give a CSV table, or take it away.")
     header, rows = _read_csv(path)
     content_names = tuple(column for column in header if column not in ("file_name", "class"))
     row_of = _rows_by_name(path, rows, header.index("file_name"), set(names))
@@ -125,7 +147,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             table = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV table in UTF-8 ({error}); save it as 'CSV UTF-8'.") from error
-    header = table[0][1] if table else []
+    header = [_column(cell) for cell in table[0][1]] if table else []
     if "file_name" not in header:
         raise DataError(f"{path}: its columns are {header}; a column 'file_name' is needed.")
     if len(set(header)) < len(header) or "" in header:
@@ -137,6 +159,12 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
                 f"leave a cell empty where nothing is known, and quote commas."
             )
     return header, table[1:]
+
+
+def _column(name: str) -> str:
+    """The name of a column, `class` and `file_name` in any spelling."""
+    plain = re.sub(r"[\s_-]+", "", name).casefold()
+    return {"class": "class", "filename": "file_name", "file": "file_name"}.get(plain, name)
 
 
 def _rows_by_name(

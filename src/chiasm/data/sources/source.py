@@ -32,6 +32,7 @@ class Listing:
     content_values: tuple[tuple[str, ...], ...] = ()
     contents_complete: bool = True
     partition: tuple[str, ...] | None = None
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 @runtime_checkable

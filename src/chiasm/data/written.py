@@ -1,0 +1,40 @@
+"""Images that chiasm writes, with a mark by which it never reads them as data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from chiasm.files import write_atomically
+
+SOFTWARE = {"Software": "chiasm"}
+"""The text in a PNG file that says what wrote it; matplotlib takes it as `metadata`."""
+
+WRITTEN = "written by chiasm"
+"""Why such an image is left out."""
+
+_MARK = b"Software\0chiasm"
+_HEAD_BYTES = 1024
+
+
+def save_image(image: Image.Image, path: Path) -> None:
+    """Write a whole PNG or JPEG file, by its ending, with the mark."""
+    if path.suffix.lower() == ".png":
+        text = PngInfo()
+        text.add_text(*next(iter(SOFTWARE.items())))
+        write_atomically(path, lambda file: image.save(file, "PNG", pnginfo=text))
+    else:
+        write_atomically(path, lambda file: image.save(file, "JPEG", quality=95, comment=_MARK))
+
+
+def is_written(path: Path) -> bool:
+    """Whether an image file has the mark."""
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg") or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return _MARK in file.read(_HEAD_BYTES)
+    except OSError:  # it is refused with the reason when it is decoded
+        return False
