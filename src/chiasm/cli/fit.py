@@ -60,12 +60,9 @@ def run(options: Namespace) -> int:
     """Train, and print what was reached; returns the exit status."""
     config = _config(options)
     runs = runs_folder(options.runs)
-    from chiasm.runs import check_name
     from chiasm.training import fit
     from chiasm.training.summary import summary
 
-    if options.name is not None:
-        check_name(options.name)
     result = fit(config, name=options.name, runs=runs, resume=options.resume, overwrite=options.overwrite)
     print(summary(result))
     return STOPPED if result.interrupted else 0
