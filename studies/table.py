@@ -140,7 +140,7 @@ def plot(study: Mapping[str, Any], rows: Rows, path: Path) -> None:
                 known = [(labels.index(setting) + 0.12 * i, value) for setting, value in shown if value is not None]
                 halves = [0.0 if value.high is None else value.high - value.mean for _, value in known]
                 places, heights = [place for place, _ in known], [value.mean for _, value in known]
-                axis.errorbar(places, heights, yerr=halves, fmt="o-" if study["keys"] else "o", capsize=3, label=arm)
+                axis.errorbar(places, heights, yerr=halves, fmt="o", capsize=3, label=arm)
             axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right", fontsize=7)
             axis.set_title(f"{TITLES[key]}\n{study['budget'][budget]} {budget}", fontsize=10)
             axis.grid(alpha=0.25)
