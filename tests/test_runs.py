@@ -24,7 +24,7 @@ def test_a_run_is_named_after_its_data_and_the_next_number(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/a"])
 def test_a_run_lies_in_the_folder_of_all_runs(name: str, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="--name: .*plain name"):
+    with pytest.raises(RunError, match="--name: got"):
         RunFolder.named(tmp_path, name, "photos")
 
 

@@ -146,10 +146,10 @@ def test_overwrite_begins_a_run_again(config: Config, whole: FitResult, begun: P
     assert "no checkpoint" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flags", [[], ["--name", "x", "--resume", "RUN"]])
+@pytest.mark.parametrize("flags", [["--preset", "tiny"], ["--name", "x", "--resume", "RUN"]])
 def test_overwrite_needs_a_name_and_no_resume(flags: list[str], begun: Path, capsys) -> None:
     flags = [str(begun) if flag == "RUN" else flag for flag in flags]
-    assert main(["fit", "--preset", "tiny", *flags, "--overwrite", "--runs", str(begun.parent)]) == 2
+    assert main(["fit", *flags, "--overwrite", "--runs", str(begun.parent)]) == 2
     assert "--overwrite: it begins a run of a given --name again" in capsys.readouterr().err
 
 
