@@ -18,24 +18,33 @@ if TYPE_CHECKING:
 __all__ = ["fit", "load"]
 
 
-def fit(data: str | Path = "avatars", *, preset: str = "compact", **options: Any) -> FitResult:
-    """Train a model on a collection of images.
+def fit(data: str | Path | None = None, *, preset: str | None = None, **options: Any) -> FitResult:
+    """Train a model on a collection of images, or go on with a run.
 
     Args:
-        data: 'avatars', a folder of images, or any other source of `chiasm fit`.
-        preset: the settings to start from; see chiasm.presets.
+        data: 'avatars', the default, a folder of images, or any other source of `chiasm fit`.
+        preset: the settings to start from, by default `compact`; see chiasm.presets. A run that is resumed starts from
+            its own.
         options: sections of the configuration as dictionaries (`train={"steps": 1000}`), and the arguments
             `name`, `runs`, `resume`, `overwrite` and `progress_bar` of chiasm.training.fit.
 
     Raises:
         ValueError: for a setting or a collection that cannot be used, with the remedy.
     """
+    from chiasm.overrides import changed, flatten
     from chiasm.presets import from_preset
+    from chiasm.runs import RunError, RunFolder
     from chiasm.training import fit as fit_config
 
-    sections: dict[str, dict[str, Any]] = {key: options.pop(key, {}) for key in ("model", "loss", "gan", "train")}
-    sections["data"] = {"source": str(data)}
-    return fit_config(from_preset(preset, sections), **options)
+    sections: dict[str, Any] = {key: options.pop(key, {}) for key in ("model", "loss", "gan", "train")}
+    sections["data"] = {} if data is None else {"source": str(data)}
+    resume = options.get("resume")
+    if resume is None:
+        return fit_config(from_preset(preset or "compact", sections), **options)
+    if preset is not None:
+        raise RunError(f"preset: got {preset!r} with resume; a run goes on with its own settings, leave it out.")
+    _, config = RunFolder.open(Path(resume))
+    return fit_config(changed(config, flatten(sections)), **options | {"resume": Path(resume)})
 
 
 def load(path: str | Path, device: str | None = None) -> Mixer:

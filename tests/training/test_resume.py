@@ -10,12 +10,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import chiasm
 import chiasm.checkpoint
 from chiasm.checkpoint import load_model, load_state, saved_steps
 from chiasm.cli import main
 from chiasm.config import Config, ConfigError
 from chiasm.overrides import changed
-from chiasm.runs import RunFolder, RunWriteError, read_metrics
+from chiasm.runs import RunError, RunFolder, RunWriteError, read_metrics
 from chiasm.training import FitResult, fit, loop
 from chiasm.training.loop import Loop
 
@@ -257,3 +258,12 @@ def test_a_file_that_the_system_refuses_is_one_line(begun: Path, whole: FitResul
     assert "step 4 is whole" in last
     assert main(["fit", "--resume", str(begun)]) == 0
     assert same(whole.run, begun)
+
+
+def test_a_run_resumed_from_python_goes_on_with_its_own_settings(config: Config, tmp_path: Path) -> None:
+    half = fit(changed(config, {"train.steps": 2}), runs=tmp_path, progress_bar=False)
+    resumed = chiasm.fit(resume=half.run, train={"steps": 3}, progress_bar=False)
+    assert resumed.step == 3
+    assert RunFolder.open(half.run)[1].model == config.model
+    with pytest.raises(RunError, match="leave it out"):
+        chiasm.fit(preset="faces", resume=half.run)
