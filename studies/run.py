@@ -44,7 +44,7 @@ RECIPE = ("src", "benchmarks", "studies", "pyproject.toml", ":!*.md", ":!*.png")
 """The files that decide what a run comes to, as git finds them: not the tables and figures that are written here."""
 MEASURED_FILE = "measured.json"
 METRICS = ("swap", "swap_accuracy", "shortcuts", "realism")
-"""What every run is measured by; where `person_in_b` is asked for also by leakage, which takes four times as long."""
+"""What every run is measured by; with `person_in_b` also by leakage, which takes several times as long."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -204,7 +204,7 @@ def test_a_measured_run_has_all_that_tables_show(
 
 def test_one_command_makes_a_study_and_its_table(study: Path, tmp_path: Path) -> None:
     command = [sys.executable, studies.run.__file__, "small", "--studies", str(study.parent)]
-    one = {"seeds": [0], "keys": {}, "settings": {"default": {"only": {}}}, "reference": "only"}
+    one = {"seeds": [0], "keys": {}, "baselines": {}, "settings": {"default": {"only": {}}}, "reference": "only"}
     (study / "study.yaml").write_text(yaml.safe_dump(one))
     ended = subprocess.run([*command, "--runs", str(tmp_path / "runs")], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
