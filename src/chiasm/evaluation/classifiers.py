@@ -18,11 +18,11 @@ ByteImages = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 CLASS = "class"
-WIDTHS = (32, 48, 96, 128)
+WIDTHS = (16, 32, 96, 128)
 MAX_SIDE_PX = 64
 SHIFT_PX = 2
 MAX_FIT = 20_000
-SETTINGS = FitSettings(lr=2e-3, batch=64, min_steps=100, max_rounds=8, patience=3, decay=1e-2, val_fraction=0.1)
+SETTINGS = FitSettings(lr=3e-3, batch=64, min_steps=100, max_rounds=6, patience=3, decay=1e-2, val_fraction=0.1)
 
 
 class Classifier(nn.Module):
