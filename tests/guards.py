@@ -72,8 +72,8 @@ BREACHES = (
     Breach(
         "retrieval chooses among training images",
         "evaluation/context.py",
-        "HeldOut(SAMPLES, held_out[seen], split.train",
-        f"HeldOut(SAMPLES, held_out[seen], {EVERYTHING}",
+        "HeldOut(SAMPLES, samples, split.train, ",
+        f"HeldOut(SAMPLES, samples, {EVERYTHING}, ",
     ),
     Breach(
         "the mean image is that of the training part",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from evaluation.grids import copies_x1, grid
+from guards import BREACHES, ROOT, Breach
 
 from benchmarks.baselines import METHODS, configure
 from chiasm.checkpoint import load_model
@@ -127,3 +128,8 @@ def test_no_x2_of_a_test_mix_is_a_training_image(held_out: tuple[ImageSet, Image
         mixed = MixedSet(EvaluationContext(copies_x1(), images, split.train, num=40, seed=0), part)
         assert not np.isin(mixed.triplets.b_from, split.train).any()
         assert not np.isin(mixed.triplets.a_from, np.concatenate([split.val, split.val_classes])).any()
+
+
+@pytest.mark.parametrize("breach", BREACHES, ids=lambda breach: breach.promise)
+def test_make_guards_still_finds_what_it_breaks(breach: Breach) -> None:
+    assert breach.line in (ROOT / "src" / "chiasm" / breach.file).read_text(encoding="utf-8")

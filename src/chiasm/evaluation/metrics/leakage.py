@@ -28,8 +28,8 @@ def measure(mixed: MixedSet) -> MetricResult:
     Returns:
         For each factor `chance`, `majority` and `num_fit` (see read_factor), and for code `a`, code `b` as it is
         handed out and, for the class where it is rounded, as the encoder gives it (`b_exact`), and small images
-        (`pixels`) the accuracies `linear` and `mlp`, in [0, 1]; for the class also `control`, what an MLP reads from code B that has
-        learned permuted labels.
+        (`pixels`) the accuracies `linear` and `mlp`, in [0, 1]; for the class also `control`, what an MLP reads from
+        code B that has learned permuted labels.
 
     Source: Alain & Bengio 2016, Understanding intermediate layers using linear classifier probes.
     """
