@@ -93,7 +93,7 @@ COMMANDS = [
     ("fit photos --name ../x", "--name | ../x"),
     ("fit photos --name x/y", "--name | x/y"),
     ("fit photos --name x\\y", "--name"),
-    ("fit photos --name /tmp/x", "--name | /tmp/x"),
+    ("fit photos --name /a/x", "--name | /a/x"),
     ("fit photos --name=", "--name | ''"),
     ("fit photos --name .hidden", "--name | .hidden"),
     ("fit photos --name CON", "--name | CON"),
