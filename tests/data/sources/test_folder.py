@@ -11,7 +11,9 @@ from chiasm.data import UNLABELLED, DataError, open_data
 from chiasm.data.files import find_images
 from chiasm.data.sources.folder import Folder
 
-CMU_FACES = Path(__file__).parents[3] / "data" / "cmu-faces"
+ROOT = Path(__file__).parents[3]
+PLACES = (ROOT / "data" / "cmu-faces", ROOT.parent / "shared" / "data" / "cmu-faces")
+CMU_FACES = next((place for place in PLACES if place.is_dir()), PLACES[0])
 
 
 @pytest.fixture
