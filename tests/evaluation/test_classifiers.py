@@ -8,20 +8,6 @@ from chiasm.evaluation import classifiers
 from chiasm.evaluation.classifiers import Classifier, ClassMeans, fit_classifier, prepare
 from chiasm.evaluation.fitting import FitSettings
 
-QUICK = FitSettings(lr=4e-3, batch=32, min_steps=25, max_rounds=4)
-
-
-@pytest.fixture(scope="module")
-def images() -> ImageSet:
-    return grid(num_classes=5, num_contents=4, num_copies=8)
-
-
-@pytest.fixture(scope="module")
-def net(images: ImageSet) -> Classifier:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifiers, "SETTINGS", QUICK)
-        return fit_classifier(images, np.arange(len(images)), seed=0)
-
 
 def test_class_means_tell_classes_apart_that_no_head_knows(net: Classifier) -> None:
     strange = grid(num_classes=9, num_contents=4, num_copies=2)

@@ -1,32 +1,16 @@
 import dataclasses
 
 import numpy as np
-import pytest
 import torch
 from grids import copies_x1, grid
 
 from chiasm.data import UNLABELLED, ImageSet
-from chiasm.evaluation import classifiers
-from chiasm.evaluation.classifiers import Classifier, factor_labels, fit_classifier
+from chiasm.evaluation.classifiers import Classifier, factor_labels
 from chiasm.evaluation.context import CLASSES, EvaluationContext, HeldOut, MixedSet
-from chiasm.evaluation.fitting import FitSettings
 from chiasm.evaluation.metrics.swap_accuracy import every_second, measure, swap_accuracy
 from chiasm.inference import to_unit
 
 PAIRS = np.arange(60), np.arange(99, 159)
-QUICK = FitSettings(lr=4e-3, batch=32, min_steps=25, max_rounds=4)
-
-
-@pytest.fixture(scope="module")
-def images() -> ImageSet:
-    return grid(num_classes=5, num_contents=4, num_copies=8)
-
-
-@pytest.fixture(scope="module")
-def net(images: ImageSet) -> Classifier:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifiers, "SETTINGS", QUICK)
-        return fit_classifier(images, np.arange(len(images)), seed=0)
 
 
 def rates(net: Classifier, images: ImageSet, mixes: np.ndarray, **options) -> dict:
