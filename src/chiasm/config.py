@@ -289,8 +289,8 @@ class TrainConfig:
     """Budget in minutes. Training ends with the first budget that is used up. The step size then follows the clock, so
     that only a budget in steps or epochs repeats and resumes to the last bit."""
     optimizer: Literal["muon", "adam"] = "muon"
-    """'muon' takes orthogonal steps in convolutions and dense layers, where these are matrices of a fit size, and Adam's
-    in everything else; 'adam' takes Adam's everywhere."""
+    """'muon' takes orthogonal steps in convolutions and dense layers of a fit size, and Adam's in everything else;
+    'adam' takes Adam's everywhere."""
     lr: float = 1e-3
     """Step size, until it falls to zero as the budget ends."""
     betas: tuple[float, float] = (0.5, 0.999)
