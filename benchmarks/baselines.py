@@ -87,7 +87,7 @@ class Lord(Baseline):
 
 
 def lord_step_size(config: TrainConfig, lr: float, progress: float) -> float:
-    """A cosine for the latents, and another one for the encoders."""
+    """The default's for the latents, and once more for the encoders."""
     ends = (0.0, LATENT_SHARE, 1.0)
     start, end = ends[:2] if progress < LATENT_SHARE else ends[1:]
     return step_size(config, lr, (progress - start) / (end - start))

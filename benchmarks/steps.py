@@ -18,6 +18,7 @@ from chiasm.objective import Batch, Objective
 from chiasm.presets import PRESETS
 from chiasm.training.budget import Budget
 from chiasm.training.compiling import compile_networks
+from chiasm.training.muon import Muon, split_matrices
 from tests.plain import PlainModel
 
 BATCH = {"original": 8, "photo": 8}
@@ -31,7 +32,13 @@ def stepper(preset: str, plain: bool) -> Callable[[], float]:
     if plain:
         model = PlainModel(model)
     objective = Objective(model, config.loss, num_classes=200)
-    optimizer = torch.optim.Adam(objective.parameters(), lr=config.train.lr, betas=config.train.betas, fused=not plain)
+    optimizer: torch.optim.Optimizer
+    if plain:
+        optimizer = torch.optim.Adam(objective.parameters(), lr=config.train.lr, betas=config.train.betas, fused=False)
+    else:
+        matrices = objective.model if config.train.optimizer == "muon" else None
+        groups = split_matrices(objective.parameter_groups(), matrices)
+        optimizer = Muon(groups, config.train.lr, config.train.betas)
     if not plain:
         compile_networks(objective.model, dataclasses.replace(config.train, compile="on"), Budget(None, None))
     num = BATCH.get(preset, config.train.batch_size)

@@ -39,9 +39,9 @@ from chiasm.training import fit
 
 FSYNC_S = 0.005
 OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.utime", "kills.fsync")
-# The default has the cosine, negatives and the adversary.
+# The default has the cooldown, negatives and the adversary; Muon has matrices only in wider networks.
 VARIANTS: dict[str, dict[str, Any]] = {
-    "default": {},
+    "default": {"model.generator_widths": (16, 16, 16)},
     "GAN": {"gan.weight": 0.1, "gan.r1": 1.0, "gan.widths": (4,)},
     "compiled": {"train.compile": "on"},
 }

@@ -288,12 +288,15 @@ class TrainConfig:
     max_minutes: float | None = number(None, 0, 10_000_000)
     """Budget in minutes. Training ends with the first budget that is used up. The step size then follows the clock, so
     that only a budget in steps or epochs repeats and resumes to the last bit."""
+    optimizer: Literal["muon", "adam"] = "muon"
+    """'muon' takes orthogonal steps in convolutions and dense layers of a fit size, and Adam's in everything else;
+    'adam' takes Adam's everywhere."""
     lr: float = 1e-3
-    """Adam's step size at the start; a cosine takes it to zero as the budget ends."""
+    """Step size, until it falls to zero as the budget ends."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's decay rates of the first and second moments."""
-    cosine: bool = True
-    """Whether the step size follows a cosine; otherwise it is constant."""
+    cooldown: float = number(0.4, 0, 1)
+    """Fraction of the training, at its end, over which the step size falls to zero in a straight line."""
     seed: int = number(0, 0, MAX_SEED)
     """Seed of the weights, the batches and the noise."""
     validate_every: int = number(500, 1, 10**12)

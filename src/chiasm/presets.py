@@ -24,7 +24,7 @@ def original() -> Config:
             output="sigmoid",
         ),
         loss=LossConfig.only(weight_rec=1.0, gamma=0.4),
-        train=TrainConfig(epochs=20.0, batch_size=32, lr=2e-4, betas=(0.9, 0.999), cosine=False),
+        train=TrainConfig(epochs=20.0, batch_size=32, optimizer="adam", lr=2e-4, betas=(0.9, 0.999), cooldown=0.0),
     )
 
 

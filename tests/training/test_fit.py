@@ -94,9 +94,10 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Co
 def test_resuming_goes_on_as_if_never_stopped(
     loss: dict, gan: dict, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the default's cosine: the run that is stopped and the one that is not have the same budget."""
-    config = with_train(config, steps=6, cosine=True)
-    config = dataclasses.replace(config, loss=LossConfig(**loss), gan=GanConfig(**gan))
+    """In the midst of the cooldown: the run that is stopped and the one that is not have the same budget."""
+    config = with_train(config, steps=6, cooldown=1.0)
+    wide = dataclasses.replace(config.model, generator_widths=(16, 16, 16))  # so that Muon has matrices
+    config = dataclasses.replace(config, model=wide, loss=LossConfig(**loss), gan=GanConfig(**gan))
     whole = fit(config, runs=tmp_path, progress_bar=False)
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_agree", lambda self, stop: self.step == 3)
@@ -226,10 +227,13 @@ def test_budget_ends_with_the_first_limit(config: Config) -> None:
     assert budget.progress(3, 45.0) == 0.75
 
 
-def test_cosine_ends_at_zero_with_the_budget(config: Config) -> None:
-    assert step_size(config.train, 1e-3, 0.0) == 1e-3
-    assert step_size(config.train, 1e-3, 0.5) == pytest.approx(5e-4)
-    assert step_size(config.train, 1e-3, 1.0) == pytest.approx(0)
+def test_cooldown_ends_at_zero_with_the_budget(config: Config) -> None:
+    train = with_train(config, cooldown=0.4).train
+    assert [step_size(train, 1e-3, progress) for progress in (0.0, 0.5, 0.6)] == [1e-3] * 3
+    assert step_size(train, 1e-3, 0.8) == pytest.approx(5e-4)
+    assert step_size(train, 1e-3, 1.0) == pytest.approx(0)
+    assert step_size(train, 1e-3, 1.1) == 0  # a clock may overrun the budget
+    assert step_size(with_train(config, cooldown=0.0).train, 1e-3, 1.0) == 1e-3
 
 
 def test_matrix_shows_different_classes_and_contents(avatars) -> None:

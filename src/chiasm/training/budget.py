@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,7 +37,9 @@ class Budget:
 
 
 def step_size(config: TrainConfig, lr: float, progress: float) -> float:
-    """Adam's step size, from lr, when a fraction of the budget is progress: constant, or half a cosine down to zero."""
-    if not config.cosine:
-        return lr
-    return lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    """The step size when a fraction of the budget is over: lr, in the cooldown a straight line from there to zero.
+
+    Source: Hägele et al. 2024, "Scaling laws and compute-optimal training beyond fixed training durations".
+    """
+    rest = max(0.0, 1 - progress)
+    return lr if rest >= config.cooldown else lr * rest / config.cooldown

@@ -28,6 +28,7 @@ from chiasm.runs import CURVES_FILE, RunFolder, Tracker
 from chiasm.training.budget import Budget, Schedule
 from chiasm.training.compiling import compile_networks
 from chiasm.training.interrupt import stop_on_signal
+from chiasm.training.muon import Muon, split_matrices
 from chiasm.training.validate import Validation, save_figures
 
 LOG_EVERY = 20
@@ -101,8 +102,9 @@ class Loop:
             ("discriminator", discriminator, config.gan.lr),
         ):
             if part is not None:
-                optimizer = torch.optim.Adam(part.parameter_groups(), lr=lr, betas=train.betas, fused=True)
-                self.parts[name] = (part, optimizer)
+                networks = self.objective.model if name == "objective" and train.optimizer == "muon" else None
+                groups = split_matrices(part.parameter_groups(), networks)
+                self.parts[name] = (part, Muon(groups, lr, train.betas))
         self.step, self.elapsed_s = 0, 0.0
         compile_networks(self.objective.model, train, self.budget)
         self.wrapped = {name: fabric.setup(*part) for name, part in self.parts.items()}

@@ -1,0 +1,116 @@
+"""Muon: matrices take orthogonal steps, everything else Adam's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+MOMENTUM = 0.95
+# The root mean square of a step's entries as a multiple of the step size; Adam's is near 1 at first, later below.
+STEP_RMS = 0.8
+# A step for smaller matrices is hardly more than Adam's; for larger ones it costs as much as the rest of the step.
+MIN_SIDE, MAX_WEIGHTS = 16, 2**20
+# Odd polynomial of degree five whose repetition takes singular values in (0, 1] to about 1 (0.7 to 1.2).
+LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315
+NUM_ITERATIONS = 5
+
+
+class Muon(torch.optim.Adam):
+    """Adam, but parameters of groups with `orthogonal` take the orthogonal factor of their momentum.
+
+    A convolution's kernel counts as a matrix with one row for each output channel. All directions in which a matrix
+    can change are stepped along equally far, those that few images ask for, too.
+
+    Args:
+        groups: parameter groups; each says under `orthogonal` which of the two it takes.
+        lr: step size of both.
+        betas: Adam's.
+
+    Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
+    """
+
+    def __init__(self, groups: Sequence[dict[str, Any]], lr: float, betas: tuple[float, float]) -> None:
+        super().__init__(groups, lr=lr, betas=betas, fused=True)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step; gradients of matrices are used up by it."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            if group["orthogonal"]:
+                self._step_matrices([p for p in group["params"] if p.grad is not None], group["lr"])
+        super().step()
+        return loss
+
+    def _step_matrices(self, parameters: list[Tensor], lr: float) -> None:
+        updates = [self._momentum(p).reshape(len(p), -1) for p in parameters]
+        order = sorted(range(len(updates)), key=lambda i: updates[i].shape)
+        for shape, alike in groupby(order, key=lambda i: updates[i].shape):
+            index = list(alike)
+            steps = orthogonalize(torch.stack([updates[i] for i in index]))
+            for i, step in zip(index, steps, strict=True):
+                parameters[i].add_(step.view_as(parameters[i]), alpha=-lr * STEP_RMS * math.sqrt(max(shape)))
+                parameters[i].grad = None  # so that Adam leaves it alone
+
+    def _momentum(self, parameter: Tensor) -> Tensor:
+        """Nesterov's momentum: the mean gradient as it will be, seen from the next step."""
+        state, grad = self.state[parameter], parameter.grad
+        assert grad is not None
+        if not state:
+            state |= {"step": torch.zeros(()), "momentum": torch.zeros_like(parameter)}  # Adam's restoring wants a step
+        state["step"] += 1
+        state["momentum"].lerp_(grad, 1 - MOMENTUM)
+        return grad.lerp(state["momentum"], MOMENTUM)
+
+
+def orthogonalize(matrices: Float[Tensor, "k rows columns"]) -> Float[Tensor, "k rows columns"]:
+    """Matrices U S V' -> about U V': the same directions, all singular values between 0.7 and 1.2.
+
+    Newton-Schulz iterations on the small Gram matrix instead of the matrix itself, which is multiplied twice in all.
+    Singular values below a thousandth of the norm stay below 1.
+
+    Source: as Muon; Björck & Bowie 1971.
+    """
+    rows, columns = matrices.shape[1:]
+    if rows > columns:
+        return orthogonalize(matrices.mT).mT
+    x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    gram, identity = x @ x.mT, torch.eye(rows, device=x.device, dtype=x.dtype)
+    product = identity.expand_as(gram)
+    for _ in range(NUM_ITERATIONS):
+        factor = LINEAR * identity + CUBIC * gram + QUINTIC * (gram @ gram)
+        product, gram = factor @ product, factor @ gram @ factor
+    return product @ x
+
+
+def split_matrices(groups: Sequence[dict[str, Any]], networks: nn.Module | None) -> list[dict[str, Any]]:
+    """Parameter groups as Muon takes them.
+
+    Args:
+        groups: of all that is trained.
+        networks: what has matrices, if anything; what is trained beside it, such as an adversary, takes Adam's steps.
+    """
+    matrices = {p for p in networks.parameters() if is_matrix(p)} if networks is not None else set()
+    split = [
+        {**group, "params": [p for p in group["params"] if (p in matrices) is orthogonal], "orthogonal": orthogonal}
+        for group in groups
+        for orthogonal in (True, False)
+    ]
+    return [group for group in split if group["params"]]
+
+
+def is_matrix(parameter: Tensor) -> bool:
+    """Whether Muon's step suits the size and shape of a parameter."""
+    if parameter.ndim < 2:
+        return False
+    sides = len(parameter), parameter[0].numel()
+    return min(sides) >= MIN_SIDE and parameter.numel() <= MAX_WEIGHTS
