@@ -98,9 +98,8 @@ class Mixer:
             a: gives code A. Of several images of the same class the mean code is taken, which is steadier.
             b: gives code B.
         """
-        code_b = self.encode(b).b
+        code_a, code_b = self.encode(a).a.mean(axis=0, keepdims=True), self.encode(b).b
         require(len(code_b) == 1, "b", f"{len(code_b)} images", "give one; for every A with every B there is matrix")
-        code_a = self.encode(a).a.mean(axis=0, keepdims=True)
         return _picture(self.generate(code_a, code_b)[0])
 
     def matrix(self, a: Images, b: Images) -> list[list[Image.Image]]:
