@@ -31,7 +31,7 @@ def train(name: str, minutes: float, runs: Path, extra: list[str]) -> None:
         command = [sys.executable, str(Path(__file__).with_name("baselines.py")), name, "--minutes", str(minutes)]
         command += ["--name", name, "--out", str(runs)]
     else:
-        command = [sys.executable, "-m", "chiasm.cli", "fit", "--preset", name, "--max-minutes", str(minutes)]
+        command = [sys.executable, "-m", "chiasm", "fit", "--preset", name, "--max-minutes", str(minutes)]
         command += ["--name", name, "--runs", str(runs), *extra]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -1,6 +1,9 @@
+import contextlib
+import io
 import subprocess
 import sys
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,8 @@ from PIL import Image
 
 import chiasm.cli
 from chiasm.cli import COMMANDS, main
+from chiasm.cli.fit import COMMON, SETTINGS
+from chiasm.presets import PRESETS
 
 TINY = ["--preset", "tiny", "--steps", "2"]
 
@@ -100,6 +105,60 @@ def test_every_file_is_a_command_and_tells_what_it_is_for(capsys) -> None:
     assert "exit status: 0 done" in printed
     for name in COMMANDS:
         assert f"    {name:<20}{import_module(f'chiasm.cli.{name}').HELP}\n" in printed
+
+
+def printed_by(*arguments: str) -> str:
+    with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(io.StringIO()) as printed:
+        main(list(arguments))
+    assert ended.value.code == 0
+    return printed.getvalue()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_short_and_in_plain_words(command: str) -> None:
+    printed = printed_by(command, "--help")
+    assert len(printed.splitlines()) <= 70
+    for never in ("<class", "null", "Path to a configuration", "type:", "[options] "):
+        assert never not in printed, never
+
+
+def test_help_of_fit_shows_what_people_use_and_help_all_every_setting() -> None:
+    short, whole = printed_by("fit", "--help"), printed_by("fit", "--help-all")
+    for usual in ("--preset", "--max-minutes", "--resume", "--help-all", *(f"--{key} " for key in COMMON)):
+        assert usual in short, usual
+    for key in SETTINGS:
+        assert f"  --{key} " in whole, key
+        assert (f"  --{key} " in short) == (key in COMMON), key
+    assert "<class" not in whole
+    assert "null" not in whole
+
+
+def test_help_shows_the_defaults_of_the_chosen_preset() -> None:
+    for preset in ("tiny", "photo"):
+        assert f"(default: {PRESETS[preset]().model.code_b})" in printed_by("fit", "--preset", preset, "--help")
+
+
+def test_version_and_no_command_at_all() -> None:
+    assert printed_by("--version") == f"chiasm {version('chiasm')}\n"
+    assert printed_by() == printed_by("--help")
+    done = subprocess.run([sys.executable, "-m", "chiasm", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == printed_by("--version")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "--steps", "three"], "--steps: got 'three'; give a whole number."),
+        (["fit", "--max-minutes", "long"], "--max-minutes: got 'long'; give a number."),
+        (["fit", "--train.cosine", "maybe"], "--train.cosine: got 'maybe'; give true or false."),
+        (["fit", "--gan.kind", "x"], "--gan.kind: got 'x'; give one of 'hinge', 'lsgan'."),
+        (["fit", "--gan.widths", "x"], "--gan.widths: got 'x'; give a list of numbers such as [8, 16]."),
+        (["sweep", "--seeds", "0", "x"], "--seeds: got 'x'; give a whole number."),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_told_in_plain_words(arguments: list[str], message: str, capsys) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == f"chiasm: {message}\n"
 
 
 def test_mix_writes_one_image_or_a_whole_matrix(trained: Path, tmp_path: Path, capsys) -> None:

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from chiasm.data import ImageSet, decode_image
+from chiasm.data import DataError, ImageSet, decode_image
 from chiasm.inference import to_unit
-from chiasm.mixing import Mixer
+from chiasm.mixing import Codes, Mixer
 from chiasm.overrides import changed
 from chiasm.presets import tiny
 from chiasm.training import fit as train
@@ -65,3 +65,86 @@ def test_several_images_give_their_mean_code_a(trained: Path, images: list[Path]
     a, b = mixer.encode(images[:2])
     wanted = mixer.generate(a.mean(axis=0, keepdims=True), b[:1])[0].transpose(1, 2, 0)
     assert np.abs(np.asarray(mixer.mix(a=images[:2], b=images[0]), int) - wanted).max() <= 1
+
+
+def test_an_image_gives_the_same_codes_in_every_form(trained: Path, images: list[Path]) -> None:
+    mixer = Mixer.load(trained)
+    array = np.stack([np.asarray(Image.open(path)) for path in images])
+    tensor = torch.from_numpy(array).permute(0, 3, 1, 2)
+    wanted = mixer.encode(images)
+    assert isinstance(wanted, Codes)
+    assert [codes.shape for codes in wanted] == [(3, 8), (3, 4)]
+    assert [codes.dtype for codes in wanted] == [np.float32, np.float32]
+    forms = [array, tensor, list(array), list(tensor), to_unit(tensor), to_unit(tensor).double(), iter(images)]
+    for form in forms:
+        got = mixer.encode(form)
+        assert np.array_equal(got.a, wanted.a)
+        assert np.array_equal(got.b, wanted.b)
+    for form in (str(images[0]), Image.open(images[0]), array[0], tensor[0], to_unit(tensor)[0].requires_grad_()):
+        assert np.allclose(mixer.encode(form).a, wanted.a[:1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((16, 16, 3), np.float32), "array of float32"),
+        (np.zeros((3, 16, 16), np.uint8), "shape (3, 16, 16)"),
+        (np.zeros((2, 3, 16, 16), np.uint8), "shape (3, 16, 16)"),
+        (np.zeros(5, np.uint8), "shape (5,)"),
+        (np.zeros((0, 16, 3), np.uint8), "shape (0, 16, 3)"),
+        (torch.zeros(16, 16, 3, dtype=torch.uint8), "tensor of shape (16, 16, 3)"),
+        (torch.zeros(3, 16, 16, dtype=torch.int64), "tensor of torch.int64"),
+        (torch.full((3, 16, 16), 255.0), "floats from 255 to 255"),
+        (torch.full((3, 16, 16), torch.nan), "floats from nan to nan"),
+        ([], "got no image"),
+        (np.zeros((0, 16, 16, 3), np.uint8), "got no image"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_the_shapes_that_are(trained: Path, image: object, words: str) -> None:
+    with pytest.raises(DataError) as refused:
+        Mixer.load(trained).encode(image)
+    assert words in str(refused.value)
+    assert "give" in str(refused.value)
+
+
+def test_many_images_are_read_a_batch_at_a_time(trained: Path, images: list[Path], monkeypatch) -> None:
+    monkeypatch.setattr("chiasm.inference.BATCH", 4)
+    mixer = Mixer.load(trained)
+    ahead, seen = [], 0
+
+    def given() -> object:
+        nonlocal seen
+        for i in range(10):
+            ahead.append(i - seen)
+            yield images[i % 3]
+
+    def count(module: object, inputs: tuple[torch.Tensor]) -> None:
+        nonlocal seen
+        seen += len(inputs[0])
+
+    mixer.model.encoder_a.register_forward_pre_hook(count)
+    codes = mixer.encode(given())
+    assert seen == len(codes.a) == 10
+    assert max(ahead) < 4
+    assert np.allclose(codes.a, np.stack([mixer.encode(images).a[i % 3] for i in range(10)]), atol=1e-5)
+
+
+def test_a_blend_has_the_mixes_at_its_corners(trained: Path, images: list[Path]) -> None:
+    mixer = Mixer.load(trained)
+    rows = mixer.blend(images[0], images[1], b1=images[2], b2=images[0], steps=4)
+    assert [len(row) for row in rows] == [4] * 4
+    corners = [rows[0][0], rows[0][-1], rows[-1][0], rows[-1][-1]]
+    wanted = [mixer.mix(images[a], images[b]) for b in (2, 0) for a in (0, 1)]
+    for corner, mixed in zip(corners, wanted, strict=True):
+        assert np.abs(np.asarray(corner, int) - np.asarray(mixed, int)).max() <= 1
+    a, b = mixer.encode(images)
+    third = mixer.generate((2 * a[:1] + a[1:2]) / 3, (b[2:] + 2 * b[:1]) / 3)[0].transpose(1, 2, 0)
+    assert np.abs(np.asarray(rows[2][1], int) - third).max() <= 1
+    with pytest.raises(ValueError, match="steps"):
+        mixer.blend(*images, images[0], steps=1)
+
+
+def test_code_b_comes_from_one_image(trained: Path, images: list[Path]) -> None:
+    batch = np.stack([np.asarray(Image.open(path)) for path in images])
+    with pytest.raises(ValueError, match="b: got '3 images'; give one"):
+        Mixer.load(trained).mix(images[0], batch)

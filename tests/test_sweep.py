@@ -78,7 +78,7 @@ def test_two_workers_share_a_sweep_and_one_takes_up_what_a_killed_one_leaves(tmp
     """Three trials; the first worker is killed in the middle of one, two others make all of them."""
     folder = tmp_path / "s"
     words = ["sweep", "--preset", "tiny", "--steps", "60", "--loss.gamma", "0.4", "1", "2", "--name", "s"]
-    words = [sys.executable, "-m", "chiasm.cli", *words, "--runs", str(tmp_path)]
+    words = [sys.executable, "-m", "chiasm", *words, "--runs", str(tmp_path)]
 
     def start() -> subprocess.Popen:
         return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

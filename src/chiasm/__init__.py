@@ -1,9 +1,10 @@
 """chiasm: disentanglement by cross training.
 
-import chiasm
+>>> import chiasm
+>>> result = chiasm.fit("photos", preset="tiny", progress_bar=False)
+>>> chiasm.load(result.run).mix(a="anna.jpg", b="ben.jpg").save("mixed.png")
 
-result = chiasm.fit("photos", train={"max_minutes": 10})
-chiasm.load(result.run).mix(a="anna.jpg", b="ben.jpg").save("mixed.png")
+`tiny` is for trying out; the default, `compact`, wants ten minutes.
 """
 
 from __future__ import annotations
@@ -12,14 +13,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chiasm.mixing import Mixer
+    from chiasm.mixing import Codes, Mixer
     from chiasm.training import FitResult
 
-__all__ = ["fit", "load"]
+__all__ = ["Codes", "Mixer", "fit", "load"]
 
 
 def fit(data: str | Path | None = None, *, preset: str | None = None, **options: Any) -> FitResult:
     """Train a model on a collection of images, or go on with a run.
+
+    >>> result = chiasm.fit("photos", preset="tiny", train={"steps": 6}, name="mine", progress_bar=False)
+    >>> result.step
+    6
+    >>> str(result.run)
+    'runs/mine'
+    >>> result = chiasm.fit(resume="runs/mine", train={"steps": 8}, progress_bar=False)
+    >>> result.step
+    8
 
     Args:
         data: 'avatars', the default, a folder of images, or any other source of `chiasm fit`.
@@ -48,7 +58,9 @@ def fit(data: str | Path | None = None, *, preset: str | None = None, **options:
 
 
 def load(path: str | Path, device: str | None = None) -> Mixer:
-    """Read a trained model, ready to mix.
+    """Read a trained model, ready to mix; the same as Mixer.load.
+
+    >>> mixer = chiasm.load("runs/photos-1")
 
     Args:
         path: a run folder or a model folder.
@@ -57,3 +69,12 @@ def load(path: str | Path, device: str | None = None) -> Mixer:
     from chiasm.mixing import Mixer
 
     return Mixer.load(path, device)
+
+
+def __getattr__(name: str) -> Any:
+    """Codes and Mixer, which load torch, when they are first asked for."""
+    if name not in ("Codes", "Mixer"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from chiasm import mixing
+
+    return getattr(mixing, name)

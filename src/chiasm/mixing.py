@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from chiasm import inference
 from chiasm.checkpoint import load_model
-from chiasm.data import decode_image, read_image
-from chiasm.inference import encode, generate, to_bytes
+from chiasm.config import require
+from chiasm.image_like import ImageLike, Images, each, square
 from chiasm.networks import CrossModel
 from chiasm.plots import swap_matrix
 
-ImageLike = str | Path | Image.Image | NDArray[np.uint8]
+MAX_STEPS = 256
+
+
+class Codes(NamedTuple):
+    """The codes of images: `a` [n, code_a] and `b` [n, code_b], float32.
+
+    >>> codes = chiasm.load("runs/photos-1").encode("anna.jpg")
+    >>> codes.a.shape, codes.b.shape
+    ((1, 8), (1, 4))
+    >>> a, b = codes
+    """
+
+    a: NDArray[np.float32]
+    b: NDArray[np.float32]
 
 
 class Mixer:
     """A trained model at work.
 
+    Wherever an image is taken it may be a path, a PIL image, a uint8 array [height, width, 3], or a torch tensor
+    [3, height, width], uint8 or floats in [-1, 1], of any height and width. Wherever several are taken they may be
+    one such image, an iterable of them, an array [n, height, width, 3] or a tensor [n, 3, height, width].
+
+    >>> mixer = chiasm.Mixer.load("runs/photos-1")
+    >>> mixer.mix(a="anna.jpg", b="ben.jpg").save("mixed.png")
+
     Args:
         model: in evaluation mode.
         device: where to compute; by default a GPU if there is one.
+
+    Raises:
+        DataError: by each method, for an image that cannot be used; a ValueError.
     """
 
     def __init__(self, model: CrossModel, device: str | torch.device | None = None) -> None:
@@ -33,56 +59,118 @@ class Mixer:
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device | None = None) -> Mixer:
-        """Read a model from a run folder or a model folder.
+        """Read a model.
+
+        >>> mixer = chiasm.Mixer.load("runs/photos-1", device="cpu")
+
+        Args:
+            path: a run folder or a model folder.
+            device: where to compute; by default a GPU if there is one.
 
         Raises:
-            CheckpointError: if the folder holds no usable model.
+            CheckpointError: if there is no usable model; a ValueError.
         """
         return cls(load_model(Path(path)), device)
 
-    def mix(self, a: ImageLike | list[ImageLike], b: ImageLike) -> Image.Image:
+    def encode(self, images: Images) -> Codes:
+        """The codes of images, which are read in batches: memory does not grow with their number.
+
+        >>> from pathlib import Path
+        >>> codes = mixer.encode(sorted(Path("photos/anna").glob("*.jpg")))
+        >>> len(codes.a)
+        6
+
+        Code B is that which is handed out: rounded to the grid that the noise of training allows.
+        """
+        squares, parts = self._squares(images), []
+        while batch := list(islice(squares, inference.BATCH)):
+            parts.append(inference.encode(self.model, np.stack(batch)))
+        return Codes(*(torch.cat(codes).numpy() for codes in zip(*parts, strict=True)))
+
+    def mix(self, a: Images, b: ImageLike) -> Image.Image:
         """One image that shows what `a` shows, in the manner of `b`.
 
+        >>> mixer.mix(a="anna.jpg", b="smile.jpg").size
+        (16, 16)
+        >>> mixed = mixer.mix(a=["photos/anna/0.jpg", "photos/anna/1.jpg"], b="smile.jpg")
+
         Args:
-            a: gives code A; a path, a PIL image, or a uint8 array [height, width, 3]. Of several images of
-                the same class the mean code is taken, which is steadier.
-            b: gives code B, likewise.
+            a: gives code A. Of several images of the same class the mean code is taken, which is steadier.
+            b: gives code B.
         """
-        several = a if isinstance(a, list) else [a]
-        code_a = self.encode(several)[0].mean(axis=0, keepdims=True)
-        code_b = self.encode([b])[1]
-        return Image.fromarray(self.generate(code_a, code_b)[0].transpose(1, 2, 0))
+        code_a, code_b = self.encode(a).a.mean(axis=0, keepdims=True), self.encode(b).b
+        require(len(code_b) == 1, "b", f"{len(code_b)} images", "give one; for every A with every B there is matrix")
+        return _picture(self.generate(code_a, code_b)[0])
 
-    def matrix(self, a: Sequence[ImageLike], b: Sequence[ImageLike]) -> list[list[Image.Image]]:
-        """Every A (rows) with every B (columns)."""
-        return [[Image.fromarray(cell.transpose(1, 2, 0)) for cell in row] for row in self._mixes(a, b)]
+    def matrix(self, a: Images, b: Images) -> list[list[Image.Image]]:
+        """Every A (rows) with every B (columns).
 
-    def sheet(self, a: Sequence[ImageLike], b: Sequence[ImageLike]) -> Image.Image:
-        """The matrix as one image, with the sources in the first column and the first row."""
-        return swap_matrix(self.prepare(a), self.prepare(b), self._mixes(a, b), zoom=1)
+        >>> rows = mixer.matrix(a=["anna.jpg", "ben.jpg"], b=["smile.jpg", "turn.jpg", "anna.jpg"])
+        >>> len(rows), len(rows[0])
+        (2, 3)
+        """
+        return _pictures(self._grid(self.encode(a).a, self.encode(b).b))
 
-    def prepare(self, images: Sequence[ImageLike]) -> NDArray[np.uint8]:
-        """Images of any size as the model sees them: [n, 3, side, side] uint8."""
-        return np.stack([self._square(image) for image in images])
+    def sheet(self, a: Images, b: Images) -> Image.Image:
+        """The matrix as one image, with the sources in the first column and the first row.
 
-    def encode(self, images: Sequence[ImageLike]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Codes A [n, a] and B [n, b] of images."""
-        a, b = encode(self.model, self.prepare(images))
-        return a.numpy(), b.numpy()
+        >>> mixer.sheet(a=["anna.jpg", "ben.jpg"], b=["smile.jpg", "turn.jpg"]).save("matrix.png")
+        """
+        sources = self.prepare(a), self.prepare(b)
+        (codes_a, _), (_, codes_b) = (inference.encode(self.model, images) for images in sources)
+        return swap_matrix(*sources, self._grid(codes_a.numpy(), codes_b.numpy()), zoom=1)
+
+    def blend(
+        self, a1: ImageLike, a2: ImageLike, b1: ImageLike, b2: ImageLike, steps: int = 5
+    ) -> list[list[Image.Image]]:
+        """A grid of images between others: code A changes from left to right, code B from top to bottom.
+
+        >>> rows = mixer.blend("anna.jpg", "ben.jpg", "smile.jpg", "turn.jpg", steps=3)
+        >>> len(rows), len(rows[0])
+        (3, 3)
+
+        Args:
+            a1: gives code A of the first column.
+            a2: gives code A of the last column.
+            b1: gives code B of the first row.
+            b2: gives code B of the last row.
+            steps: rows and columns, from 2 to 256; codes between are interpolated linearly.
+        """
+        require(2 <= steps <= MAX_STEPS, "steps", steps, f"give a number from 2 to {MAX_STEPS}")
+        codes = self.encode([a1, a2]).a, self.encode([b1, b2]).b
+        from_a, from_b = (np.linspace(code[0], code[1], steps, dtype=np.float32) for code in codes)
+        return _pictures(self._grid(from_a, from_b).swapaxes(0, 1))
+
+    def prepare(self, images: Images) -> NDArray[np.uint8]:
+        """Images of any size as the model sees them: [n, 3, side, side] uint8.
+
+        >>> mixer.prepare(["anna.jpg", "ben.jpg"]).shape
+        (2, 3, 16, 16)
+        """
+        return np.stack(list(self._squares(images)))
 
     def generate(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Images [n, 3, side, side] uint8 for codes A [n, a] and B [n, b]."""
-        return to_bytes(generate(self.model, torch.from_numpy(a), torch.from_numpy(b)))
+        """Images [n, 3, side, side] uint8 for codes A [n, code_a] and B [n, code_b].
 
-    def _mixes(self, a: Sequence[ImageLike], b: Sequence[ImageLike]) -> NDArray[np.uint8]:
-        codes_a, codes_b = self.encode(a)[0], self.encode(b)[1]
-        grid = self.generate(np.repeat(codes_a, len(b), axis=0), np.tile(codes_b, (len(a), 1)))
+        >>> codes = mixer.encode(["anna.jpg", "ben.jpg"])
+        >>> mixer.generate(codes.a, codes.b[::-1]).shape
+        (2, 3, 16, 16)
+        """
+        codes = (torch.from_numpy(np.ascontiguousarray(code)) for code in (a, b))
+        return inference.to_bytes(inference.generate(self.model, *codes))
+
+    def _grid(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Images for every code A with every code B: [len(a), len(b), 3, side, side]."""
+        grid = self.generate(np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1)))
         return grid.reshape(len(a), len(b), *grid.shape[1:])
 
-    def _square(self, image: ImageLike) -> NDArray[np.uint8]:
-        transform = self.model.config.side_px, self.model.fit
-        if isinstance(image, (str, Path)):
-            return read_image(image, *transform)
-        if isinstance(image, np.ndarray):
-            image = Image.fromarray(image)
-        return decode_image(image, *transform)
+    def _squares(self, images: Images) -> Iterator[NDArray[np.uint8]]:
+        return (square(image, self.model.config.side_px, self.model.fit) for image in each(images))
+
+
+def _picture(image: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
+
+
+def _pictures(grid: NDArray[np.uint8]) -> list[list[Image.Image]]:
+    return [[_picture(cell) for cell in row] for row in grid]

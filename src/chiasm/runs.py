@@ -33,6 +33,7 @@ TRIAL_FILE = "trial.json"
 # In model/, which may be copied elsewhere:
 MODEL_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "README.md"
 # In checkpoint/, folders named by the step, and in each:
 CHECKPOINT_PATTERN = "[0-9]" * 9
 STATE_FILE = "state.json"
@@ -47,7 +48,7 @@ WRITTEN = (
     f"checkpoint/{CHECKPOINT_PATTERN}/{STATE_FILE}",
     f"checkpoint/{CHECKPOINT_PATTERN}/{TENSORS_FILE}",
     f"model/{MODEL_FILE}",
-    f"model/{WEIGHTS_FILE}",
+    *(f"model/{name}" for name in (WEIGHTS_FILE, CARD_FILE, MATRIX_FILE)),
     *(f"figures/{name}" for name in (STRIP_FILE, MATRIX_FILE, CURVES_FILE)),
     "tensorboard/events.out.tfevents.*",
     *(METRICS_FILE, CHANGES_FILE, SPLIT_FILE, CONFIG_FILE),

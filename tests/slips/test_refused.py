@@ -58,7 +58,7 @@ COMMANDS = [
     ("data photos -o pipe.png", "pipe.png | is no file"),
     ("data photos -o sheet.xyz", "sheet.xyz | .png"),
     ("data photos -o file/sheet.png", "file"),
-    ("data photos --side-px eight", "side_px | eight"),
+    ("data photos --side-px eight", "--side-px | eight"),
     ("mix MODEL", "no image"),
     ("mix MODEL a.png", "one image alone, a.png"),
     ("mix MODEL --a a.png", "--a or --b alone"),

@@ -244,7 +244,7 @@ def test_a_file_that_the_system_refuses_is_one_line(begun: Path, whole: FitResul
     resource = pytest.importorskip("resource")
     sizes = [path.stat().st_size for path in begun.rglob("*") if path.is_file()]
     limit = (max(sizes) + max(size for size in sizes if size < max(sizes))) // 2
-    words = [sys.executable, "-m", "chiasm.cli", "fit", "--resume", str(begun)]
+    words = [sys.executable, "-m", "chiasm", "fit", "--resume", str(begun)]
     done = subprocess.run(
         words,
         capture_output=True,

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 
 from jsonargparse import set_parsing_settings
 
@@ -47,11 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         modules = {name: import_module(f"{__name__}.{name}") for name in COMMANDS}
         description = "Split images into what they show and how; mix the two."
-        parser = Parser(prog="chiasm", description=description, epilog=STATUSES)
-        commands = parser.add_subcommands(dest="command")
+        parser = Parser(prog="chiasm", usage="chiasm COMMAND ...", description=description, epilog=STATUSES)
+        version_line = f"chiasm {version('chiasm')}"
+        parser.add_argument("--version", action="version", version=version_line, help="show the version and exit")
+        commands = parser.add_subcommands(dest="command", title="commands", description="More: chiasm COMMAND --help")
         for name, module in modules.items():
             commands.add_subcommand(name, module.parser(argv), help=module.HELP)
-        options = parser.instantiate(parser.parse_args(argv))
+        options = parser.instantiate(parser.parse_args(argv or ["--help"]))
         return modules[options.command].run(options[options.command]) or 0
     except KeyboardInterrupt:
         print("chiasm: stopped", file=sys.stderr)

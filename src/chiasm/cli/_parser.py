@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
+import re
+from argparse import SUPPRESS, Action
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from chiasm.config import ConfigError
+
+WANTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "tuple": "a list of numbers such as [8, 16]",
+}
+"""What to give for a type, by the name that jsonargparse's messages have for it."""
+
+
+class Formatter(DefaultHelpFormatter):
+    """Help without the types, which the defaults show, and without defaults that are nothing."""
+
+    def _get_help_string(self, action: Action) -> str:
+        told = action.nargs != 0 and action.default not in (None, SUPPRESS, [], ())
+        return (action.help or "") + (" (default: %(default)s)" if told else "")
 
 
 class Parser(ArgumentParser):
     """No flag may be abbreviated: what is chosen by its full name, such as the preset, would be lost."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, **options)
+        super().__init__(allow_abbrev=False, formatter_class=Formatter, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Refuse the command line."""
-        raise ConfigError(f"{' '.join(message.split())} (chiasm --help, chiasm COMMAND --help)") from ex
+        told = _wrong_value(message) or f"{' '.join(message.split())} (chiasm --help, chiasm COMMAND --help)"
+        raise ConfigError(told) from ex
+
+
+def _wrong_value(message: str) -> str | None:
+    """Which value of which flag is wrong, and what to give; None where that is not what the parser says."""
+    found = re.match(r'Parser key "([^"]+)"[^:]*:(.*?)(?:Got|Given) value: (.*)', message, re.DOTALL)
+    if found is None:
+        return None
+    key, expected, value = found.groups()
+    choices = re.search(r"Literal\[(.*?)\]", expected)
+    wanted = [f"one of {choices[1]}"] if choices else [WANTED[name] for name in WANTED if f"'{name}'" in expected]
+    if not wanted:
+        return None
+    flag = key if "." in key else key.replace("_", "-")
+    return f"--{flag}: got {' '.join(value.split())!r}; give {wanted[0]}."
 
 
 def output_file(path: Path, *endings: str) -> Path:

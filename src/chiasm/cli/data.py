@@ -15,10 +15,15 @@ HELP = "what a collection of images holds"
 
 def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
-    parser = Parser(description="What a collection of images holds, and what of it cannot be used.")
+    parser = Parser(
+        usage="chiasm data [DATA] [options]",
+        description="What a collection of images holds, and what of it cannot be used.",
+    )
     parser.add_argument("source", nargs="?", default="avatars", metavar="DATA", help="as for fit")
-    parser.add_argument("--side-px", type=int, default=64, help="height and width to look at")
-    parser.add_argument("-o", "--output", type=Path, default=Path("contact_sheet.png"), help="the contact sheet")
+    parser.add_argument("--side-px", type=int, default=64, metavar="N", help="height and width to look at")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("contact_sheet.png"), metavar="FILE", help="the contact sheet"
+    )
     return parser
 
 

@@ -14,7 +14,10 @@ HELP = "how well a model swaps, and whether it shortcuts"
 
 def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
-    parser = Parser(description="Measure how well a model swaps, what its codes leak, whether it shortcuts.")
+    parser = Parser(
+        usage="chiasm evaluate MODEL [DATA] [options]",
+        description="Measure how well a model swaps, what its codes leak, whether it shortcuts.",
+    )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
     parser.add_argument(
         "source",
@@ -23,10 +26,12 @@ def parser(argv: Sequence[str]) -> Parser:
         help="as for fit, instead of the run's images; those that the run was trained on are left out",
     )
     parser.add_argument("--part", choices=["test", "val"], default="test", help="val to choose, test to report")
-    parser.add_argument("--num", type=int, default=1000, help="number of mixes")
+    parser.add_argument("--num", type=int, default=1000, metavar="N", help="number of mixes")
     parser.add_argument("--seed", type=int, default=0, help="of all sampling, probes and classifiers")
     parser.add_argument("--metrics", nargs="+", metavar="NAME", default=None, help="those to measure; by default all")
-    parser.add_argument("-o", "--output", type=Path | None, default=None, help="instead of MODEL/results.json")
+    parser.add_argument(
+        "-o", "--output", type=Path | None, default=None, metavar="FILE", help="instead of MODEL/results.json"
+    )
     return parser
 
 

@@ -19,40 +19,43 @@ HELP = "train a model on images"
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "loss": LossConfig, "gan": GanConfig, "train": TrainConfig}
 STOPPED = 3
 """The exit status of what was stopped early, is saved and can go on."""
-BUDGETS = ("epochs", "steps", "max_minutes")
+BUDGETS = {"epochs": "passes over the training images", "steps": "optimiser steps", "max_minutes": "minutes"}
+COMMON = (
+    "data.fit",
+    "data.supervision",
+    "data.held_out",
+    "model.code_a",
+    "model.code_b",
+    "loss.noise_b",
+    "loss.shift_b",
+    "train.batch_size",
+    "train.lr",
+    "train.accelerator",
+)
+"""The settings that --help shows."""
+SETTINGS = tuple(flatten(to_dict(Config())))
 
 
 def parser(argv: Sequence[str]) -> Parser:
-    """What may be given."""
+    """What may be given; --help shows the settings of COMMON, --help-all shows all."""
     parser = Parser(
         usage="chiasm fit [DATA] [options]",
         description="Train a model on images; prints the paths of its figures.",
+        epilog="Every setting is a flag: chiasm fit --help-all. With --preset NAME both show that preset's values.",
     )
-    parser.add_argument("source", nargs="?", metavar="DATA", help="as --data.source: a folder of images, ...")
-    parser.add_argument(
-        "--preset", type=str | None, default=None, help=f"the settings to start from: {', '.join(PRESETS)}"
-    )
-    parser.add_argument(
-        "--config",
-        type=Path | None,
-        default=None,
-        help="a YAML file of settings, such as a run's config.yaml, or with a line 'preset: NAME'",
-    )
-    parser.add_argument("--name", type=str | None, default=None, help="name of the run")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
-    parser.add_argument("--resume", type=Path | None, default=None, help="folder of a run to go on with")
-    parser.add_argument("--overwrite", action="store_true", help="begin the run of that --name again")
-    parser.add_argument("--seed", type=int | None, default=None, help="as --train.seed")
-    for budget in BUDGETS:
-        kind = int if budget == "steps" else float
-        flag = "--" + budget.replace("_", "-")
-        parser.add_argument(flag, type=kind | None, default=None, help="the budget, instead of the preset's")
+    parser.add_argument("source", nargs="?", metavar="DATA", help="a folder of images, or another source of README.md")
+    parser.add_argument("--help-all", action="help", help="show every setting")
+    _add_usual(parser)
     for name, section in SECTIONS.items():
         parser.add_argument(f"--{name}", type=section)
     if argv[:1] == ["fit"]:
         _refuse_lost_flags(argv)
         start = _start(argv[1:])
         parser.set_defaults(to_dict(start))
+    visible = SETTINGS if "--help-all" in argv else COMMON
+    for action in parser._actions:
+        if action.dest.partition(".")[0] in SECTIONS and action.dest not in visible:
+            action.help = argparse.SUPPRESS
     return parser
 
 
@@ -68,6 +71,33 @@ def run(options: Namespace) -> int:
     return STOPPED if result.interrupted else 0
 
 
+def _add_usual(parser: Parser) -> None:
+    """The flags that are no settings, and the budget."""
+    parser.add_argument(
+        "--preset", type=str | None, default=None, help=f"the settings to start from: {', '.join(PRESETS)}"
+    )
+    parser.add_argument(
+        "--config",
+        type=Path | None,
+        default=None,
+        metavar="FILE",
+        help="a YAML file of settings, such as a run's config.yaml, or with a line 'preset: NAME'",
+    )
+    parser.add_argument("--name", type=str | None, default=None, help="name of the run, by default DATA and a number")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="folder of all runs")
+    parser.add_argument("--resume", type=Path | None, default=None, metavar="RUN", help="the run to go on with")
+    parser.add_argument("--overwrite", action="store_true", help="begin the run of that --name again")
+    parser.add_argument("--seed", type=int | None, default=None, help="of weights, batches and noise")
+    budget = parser.add_argument_group("budget, instead of the preset's; training ends with the first that is used up")
+    for name, told in BUDGETS.items():
+        kind = int if name == "steps" else float
+        budget.add_argument(_flag(name), type=kind | None, default=None, metavar="N", help=told)
+
+
+def _flag(budget: str) -> str:
+    return "--" + budget.replace("_", "-")
+
+
 def _refuse_lost_flags(argv: Sequence[str]) -> None:
     """A file for one section would be read unchecked; a --train.max_minutes beside --steps, which is all, be lost."""
     given = {word.partition("=")[0] for word in argv}
@@ -75,7 +105,7 @@ def _refuse_lost_flags(argv: Sequence[str]) -> None:
         raise ConfigError(
             f"{flag}: a section takes no value; give its settings, {flag}.KEY, or a whole file, --config."
         )
-    short = sorted(given & {"--" + budget.replace("_", "-") for budget in BUDGETS})
+    short = sorted(given & {_flag(budget) for budget in BUDGETS})
     long = sorted(given & {f"--train.{budget}" for budget in BUDGETS})
     if short and long:
         instead = long[0].replace("train.", "").replace("_", "-")

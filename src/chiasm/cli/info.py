@@ -14,7 +14,7 @@ HELP = "what a trained model is"
 
 def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
-    parser = Parser(description="What a trained model is: codes, networks, sizes.")
+    parser = Parser(usage="chiasm info MODEL", description="What a trained model is: codes, networks, sizes.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
     return parser
 

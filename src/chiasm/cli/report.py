@@ -14,9 +14,14 @@ HELP = "runs and sweeps as one page"
 
 def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
-    parser = Parser(description="Runs and sweeps as one page that needs no network, and its figures beside it.")
+    parser = Parser(
+        usage="chiasm report RUN_OR_SWEEP ... [-o FILE]",
+        description="Runs and sweeps as one page that needs no network, and its figures beside it.",
+    )
     parser.add_argument("paths", type=Path, nargs="+", metavar="RUN_OR_SWEEP", help="folders of runs or sweeps")
-    parser.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="the page to write")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="the page to write"
+    )
     return parser
 
 

@@ -23,18 +23,24 @@ def parser(argv: Sequence[str]) -> Parser:
         usage="chiasm sweep [DATA] [--KEY V1 V2 ...] [--KEY LO..HI[:log]] [options]",
         description="Train over lists or ranges of any settings of chiasm fit, such as --loss.gamma 0.01 0.4 1 1.5 2. "
         "The same command, once more or on another machine that sees the folder, joins the sweep and goes on with it.",
+        epilog="All settings that KEY can be: chiasm fit --help-all",
     )
     parser.add_argument("source", nargs="?", metavar="DATA", help="as for fit")
     parser.add_argument("--preset", default="compact", help="the settings to start from, as for fit")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="every point is trained once for each")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], metavar="SEED", help="every point is trained once for each"
+    )
     parser.add_argument("--method", choices=["grid", "random", "tpe"], default="grid", help="how points are chosen")
-    parser.add_argument("--trials", type=int, default=20, help="how many points random and tpe sample")
+    parser.add_argument("--trials", type=int, default=20, metavar="N", help="how many points random and tpe sample")
     parser.add_argument("--name", type=str | None, default=None, help="of the sweep; by default made of its keys")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs and sweeps")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="folder of all runs and sweeps"
+    )
     parser.add_argument("--storage", type=str | None, default=None, help="path or database URL of the optuna study")
     parser.add_argument("--resume", type=bool, default=True, help="whether to join a sweep of that name")
-    for budget in BUDGETS:
-        parser.add_argument("--" + budget.replace("_", "-"), nargs="+", default=[], help=f"as --train.{budget}")
+    for budget, told in BUDGETS.items():
+        flag = "--" + budget.replace("_", "-")
+        parser.add_argument(flag, nargs="+", default=[], metavar="N", help=f"budget of each training in {told}")
     # Any setting may be swept, so that its values are read as text here and checked by name and type later.
     for flag in dict.fromkeys(word.partition("=")[0] for word in argv if argv[:1] == ["sweep"]):
         if re.fullmatch(r"--\w+(\.\w+)+", flag):

@@ -10,13 +10,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.card import write_card
 from chiasm.checkpoint import load_model
 from chiasm.config import Config, ConfigError, DataConfig, require
 from chiasm.data import DataError, ImageSet, Split, load_names, load_split, make_split, open_data, split_of_new
+from chiasm.evaluation.context import CLASSES, SAMPLES
 from chiasm.evaluation.evaluate import evaluate, save_results
 from chiasm.evaluation.metrics import choose_metrics
+from chiasm.evaluation.metrics.shortcuts import alarms
+from chiasm.evaluation.table import table
 from chiasm.overrides import to_dict
-from chiasm.runs import CONFIG_FILE, RESULTS_FILE, RunFolder
+from chiasm.runs import CONFIG_FILE, RESULTS_FILE, RunFolder, read_metrics
 
 MAX_MIXES = 1_000_000
 
@@ -32,7 +36,7 @@ def evaluate_run(
     output: Path | None = None,
     progress_bar: bool = True,
 ) -> tuple[dict[str, Any], Path]:
-    """Measure a saved model and write the results beside it.
+    """Measure a saved model and write the results beside it, and into the card of a run's model.
 
     Args:
         path: a run, or a model folder in a run or of its own.
@@ -42,7 +46,7 @@ def evaluate_run(
         seed: of all sampling, probes and classifiers.
         num: mixes in each part.
         metrics: names of those to measure; by default all.
-        output: the file to write, instead of results.json in the run or the model folder.
+        output: the file to write, instead of results.json in the run or the model folder; the card then stays as it is.
         progress_bar: whether to show bars.
 
     Returns:
@@ -79,7 +83,18 @@ def evaluate_run(
         results["about"]["trained_on"] = num_trained
     file = output or (path if run is None else run.path) / RESULTS_FILE
     save_results(results, file)
+    if run is not None and output is None:
+        write_card(run, config, alarms=_alarms(run, results), evaluation=table(results))
     return results, file
+
+
+def _alarms(run: RunFolder, results: dict[str, Any]) -> list[str]:
+    """What is wrong with a model, as the metrics say; where they say nothing, as the end of its training did."""
+    measured = [values for part in (SAMPLES, CLASSES) for values in results.get(part, {}).values()]
+    raised = [alarm for values in measured if isinstance(values, dict) for alarm in values.get("alarms", [])]
+    last = {key: value for row in read_metrics(run.metrics) for key, value in row.items()}
+    shortcuts = {key.removeprefix("shortcut/"): value for key, value in last.items() if key.startswith("shortcut/")}
+    return raised or (alarms(shortcuts) if shortcuts else [])
 
 
 def _split(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from chiasm.card import write_card
 from chiasm.checkpoint import flatten_optimizer, load_state, restore_optimizer, save_model, save_state
 from chiasm.config import Config, ConfigError
 from chiasm.data import Batches, ImageSet, LoadedBatch, Split, hide_labels, keep_classes
@@ -262,6 +263,7 @@ class Loop:
             figures = save_figures(self.validation, self.objective, self.fabric.device, self.folder.figures)
         figures.append(self.folder.figures / CURVES_FILE)
         curves(tracker.rows, ("train/", "val/", "swap/"), figures[-1])
+        write_card(self.folder, self.config, alarms=self.alarms)
         self._save(tracker)
         tracker.close()
         return figures

@@ -1,4 +1,4 @@
-"""python -m chiasm.cli"""
+"""The command line as a module: python -m chiasm."""
 
 import sys
 
