@@ -8,9 +8,10 @@ import os
 import shutil
 import subprocess
 import tarfile
-import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,10 +72,10 @@ def _download(package: Package) -> dict[str, bytes]:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
             archive = io.BytesIO(answer.read())
-        with tarfile.open(fileobj=archive) as tar:
+        with tarfile.open(fileobj=archive, mode="r:gz") as tar:
             found = {path: tar.extractfile(f"package/{path}") for path in package.sha256}
             files = {path: file.read() for path, file in found.items() if file is not None}
-    except (OSError, ValueError, KeyError, tarfile.TarError) as error:
+    except (OSError, EOFError, ValueError, KeyError, HTTPException, tarfile.TarError, zlib.error) as error:
         raise ExportError(
             f"{url} cannot be fetched ({error}); go online for this once, or name a mirror of the registry: "
             "npm_config_registry=URL"
@@ -91,7 +92,7 @@ def _differing(package: Package, files: Mapping[str, bytes]) -> list[str]:
 
 def _registry() -> str:
     """The registry that npm is set up with, without a final slash."""
-    chosen = os.environ.get("npm_config_registry") or os.environ.get("NPM_CONFIG_REGISTRY")
+    chosen = next((value for key, value in os.environ.items() if key.lower() == "npm_config_registry"), "")
     npm = shutil.which("npm")
     if not chosen and npm is not None:
         done = subprocess.run([npm, "config", "get", "registry"], capture_output=True, text=True, check=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def export_onnx(path: Path, folder: Path, *, int8: bool = False, progress_bar: b
     return about
 
 
-def new_folder(folder: Path) -> Any:
+def new_folder(folder: Path) -> AbstractContextManager[Path]:
     """A folder to be written whole, where nothing is yet.
 
     Raises:
@@ -95,7 +96,7 @@ def _parity(model: CrossModel, files: dict[str, Path], held: HeldOut | str) -> d
     if not isinstance(held, str):
         measured["real"] = measure_parity(model, files, held.some(NUM_IMAGES))
     require_parity(measured)
-    return measured if not isinstance(held, str) else measured | {"real": f"not compared: {held}"}
+    return {**measured, **({"real": f"not compared: {held}"} if isinstance(held, str) else {})}
 
 
 def _errors(model: CrossModel, files: dict[str, dict[str, Path]], held: HeldOut | str) -> Errors:

@@ -42,7 +42,7 @@ function add(files, factor) {
         continue;
       }
       const code = await encode(sessions[`encoder_${factor}`], square);
-      items[factor].push({ name: file.name, square, code, cells: new Map() });
+      items[factor].push({ name: file.name, square, code, cells: new WeakMap() });
     }
     showList(factor);
     await showResults(sessions);
@@ -65,12 +65,17 @@ function showList(factor) {
     button.setAttribute("aria-label", `remove ${item.name}`);
     return make("li", {}, canvasOf(item.square), item.name, button);
   }));
-  for (const end of ["from", "to"]) {
-    const select = element(`${end}-${factor}`), chosen = Math.max(select.selectedIndex, 0);
-    select.replaceChildren(...items[factor].map((item, i) => make("option", { textContent: `${i + 1}: ${item.name}` })));
-    select.selectedIndex = Math.min(chosen, items[factor].length - 1);
-  }
+  const options = () => items[factor].map((item, i) => make("option", { textContent: `${i + 1}: ${item.name}` }));
+  for (const end of ["from", "to"]) element(`${end}-${factor}`).replaceChildren(...options());
+  blendFrom(factor, 0);
   for (const id of ["to", "share"]) element(`${id}-${factor}`).disabled = items[factor].length < 2;
+}
+
+/** Starts a blend at an image, and leads it to the next one. */
+function blendFrom(factor, i) {
+  element(`from-${factor}`).selectedIndex = i;
+  element(`to-${factor}`).selectedIndex = (i + 1) % items[factor].length;
+  element(`share-${factor}`).value = 0;
 }
 
 /** The matrix and the large mix, where there is an image for both. */
@@ -109,10 +114,8 @@ function showMatrix() {
 
 /** Shows a cell of the matrix large. */
 function choose(a, b) {
-  for (const [factor, item] of [["a", a], ["b", b]]) {
-    element(`from-${factor}`).selectedIndex = items[factor].indexOf(item);
-    element(`share-${factor}`).value = 0;
-  }
+  blendFrom("a", items.a.indexOf(a));
+  blendFrom("b", items.b.indexOf(b));
   enqueue(async () => showMix(await loaded));
 }
 
