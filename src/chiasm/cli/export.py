@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 
 from chiasm.cli._parser import Parser
 
-HELP = "a model as ONNX files, or as a page that mixes images in the browser"
+HELP = "a model as ONNX files or as a page"
 
 
 def parser(argv: Sequence[str]) -> Parser:
