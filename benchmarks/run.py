@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-PARTS = ("steps.py", "memory.py", "loading.py", "inference.py", "quality.py")
+PARTS = ("steps.py", "memory.py", "loading.py", "inference.py", "export.py", "quality.py")
 
 if __name__ == "__main__":
     print(f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads")

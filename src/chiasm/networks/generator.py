@@ -91,7 +91,7 @@ class Generator(nn.Module):
             x = F.leaky_relu(dense(x), 0.01)
             x = x if pair is None else _modulate(x, *pair)
         # The dense layer writes the channels last already: to turn its image would take as long as a convolution.
-        x = x.view(len(b), self.base_px, self.base_px, -1).permute(0, 3, 1, 2)
+        x = x.unflatten(1, (self.base_px, self.base_px, -1)).permute(0, 3, 1, 2)
         for block, (scale, shift) in zip(self.blocks, self.modulation(a), strict=True):
             x = adain(F.leaky_relu(block(x), 0.01), scale, shift)  # n, width, 2h, 2w
         for conv in self.head:

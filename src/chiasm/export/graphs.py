@@ -1,0 +1,127 @@
+"""A model's networks as ONNX files, in float32 and with int8 weights."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from chiasm.export.error import ExportError
+from chiasm.inference import quantise
+from chiasm.networks import CrossModel
+
+GRAPHS = ("encoder_a", "encoder_b", "generator", "mix")
+QUANTISED = ("generator", "mix")
+"""Those with dense layers."""
+
+Images = Float[Tensor, "n 3 side side"]
+
+
+class _EncoderB(nn.Module):
+    """Code B as it is handed out."""
+
+    def __init__(self, model: CrossModel) -> None:
+        super().__init__()
+        self.encoder, self.noise_b = model.encoder_b, model.noise_b
+
+    def forward(self, x: Images) -> Float[Tensor, "n b"]:
+        return quantise(self.encoder(x), self.noise_b)
+
+
+class _Mix(nn.Module):
+    """A of x1 with B of x2."""
+
+    def __init__(self, model: CrossModel) -> None:
+        super().__init__()
+        self.encoder_a, self.encoder_b, self.generator = model.encoder_a, _EncoderB(model), model.generator
+
+    def forward(self, x1: Images, x2: Images) -> Images:
+        return self.generator(self.encoder_a(x1), self.encoder_b(x2))
+
+
+def require_packages() -> None:
+    """Refuse to go on without the extra.
+
+    Raises:
+        ExportError: if a package is missing.
+    """
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise ExportError(f"export: not installed here: {', '.join(missing)}; pip install 'chiasm[export]'")
+
+
+def write_graphs(model: CrossModel, folder: Path) -> dict[str, Path]:
+    """Write encoder_a.onnx, encoder_b.onnx, generator.onnx and mix.onnx, each for any number of images.
+
+    Args:
+        model: in evaluation mode, on the CPU.
+        folder: where to write them.
+
+    Returns:
+        The file of each of GRAPHS.
+    """
+    config = model.config
+    # Of two images: to one torch.export would bind the graph.
+    x = torch.zeros(2, 3, config.side_px, config.side_px)
+    a, b = torch.zeros(2, config.code_a), torch.zeros(2, config.code_b)
+    modules: dict[str, tuple[nn.Module, dict[str, Tensor], str]] = {
+        "encoder_a": (model.encoder_a, {"x": x}, "a"),
+        "encoder_b": (_EncoderB(model).eval(), {"x": x}, "b"),
+        "generator": (model.generator, {"a": a, "b": b}, "image"),
+        "mix": (_Mix(model).eval(), {"x1": x, "x2": x.clone()}, "image"),
+    }
+    files = {name: folder / f"{name}.onnx" for name in GRAPHS}
+    with _quietly():
+        for name, (module, inputs, output) in modules.items():
+            torch.onnx.export(
+                module,
+                tuple(inputs.values()),
+                files[name],
+                input_names=list(inputs),
+                output_names=[output],
+                dynamic_shapes=tuple({0: torch.export.Dim("n")} for _ in inputs),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    return files
+
+
+def write_int8(files: dict[str, Path]) -> dict[str, Path]:
+    """Write the graphs with dense layers again, the weights of these in int8; convolutions stay in float32.
+
+    Source: docs/export.md, where quantised convolutions are measured too.
+
+    Args:
+        files: what write_graphs returned.
+
+    Returns:
+        The files to use, those without dense layers as they were.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    written = {name: files[name].with_suffix(".int8.onnx") for name in QUANTISED}
+    with _quietly():
+        for name, path in written.items():
+            quantize_dynamic(files[name], path, op_types_to_quantize=["Gemm", "MatMul"], weight_type=QuantType.QInt8)
+    return files | written
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what the exporters tell about packages and deprecations that are none of the user's."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
