@@ -15,7 +15,10 @@ HELP = "a model as ONNX files or as a page"
 
 def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
-    parser = Parser(description="Write a model as ONNX files, or as a page that mixes images without a server.")
+    parser = Parser(
+        usage="chiasm export MODEL [--format {onnx,web}] [--int8] -o FOLDER",
+        description="Write a model as ONNX files, or as a page that mixes images without a server.",
+    )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
     parser.add_argument("--format", choices=["onnx", "web"], default="onnx", help="files for onnxruntime, or a page")
     parser.add_argument("--int8", action="store_true", help="weights of dense layers in int8, with the error beside")
