@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,23 @@ def test_a_run_is_compared_on_its_own_images_and_int8_stands_beside(trained: Pat
 def test_without_a_run_it_says_that_the_error_was_not_measured(model_folder: Path, tmp_path: Path, capsys) -> None:
     assert main(["export", str(model_folder), "-o", str(tmp_path / "exported")]) == 0
     assert f"swap error: not measured: {model_folder} lies in no run" in capsys.readouterr().out
+
+
+def test_without_known_truths_it_says_so_too(trained: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    for i in range(4):
+        (tmp_path / "photos" / str(i % 2)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(1)[0].transpose(1, 2, 0) + i).save(tmp_path / "photos" / str(i % 2) / f"{i}.png")
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("source: avatars", f"source: {tmp_path / 'photos'}"))
+    names = [f"{i % 2}/{i}.png" for i in range(4)]
+    split = {part: [] for part in json.loads((run / "split.json").read_text())}
+    (run / "split.json").write_text(json.dumps(split | {"train": names[:1], "val": names[1:]}))
+    assert main(["export", str(run), "-o", str(tmp_path / "exported")]) == 0
+    printed = capsys.readouterr().out
+    assert "swap error: not measured: no held-out image is known to be a true recombination" in printed
+    assert "L1 on held-out images, float32: reconstruction" in printed
 
 
 def test_a_folder_with_something_in_it_is_refused_and_kept(trained: Path, tmp_path: Path, capsys) -> None:

@@ -46,5 +46,7 @@ def _rows(about: dict[str, Any]) -> Iterator[str]:
     if isinstance(about["errors"], str):
         yield f"swap error: {about['errors']}"
         return
+    if "swap" not in about["errors"]["torch"]:
+        yield "swap error: not measured: no held-out image is known to be a true recombination"
     for name, errors in about["errors"].items():
         yield f"L1 on held-out images, {name}: " + ", ".join(f"{key} {value:.4f}" for key, value in errors.items())
