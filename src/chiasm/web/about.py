@@ -14,11 +14,11 @@ from chiasm.web.folder import ServedFolder
 from chiasm.web.pictures import load_mixer
 from chiasm.web.showing import details, figure_file, message, table
 
-USE = """### What it is for
-Mixing images of the kind that it was trained on: the same sort of subject, in the same framing. Of anything else it makes
-what is nearest among what it knows.
+USE = """## What it is for
+Mixing images of the kind that it was trained on: the same sort of subject, in the same framing. Of anything else it
+makes what is nearest among what it knows.
 
-### What it is not for
+## What it is not for
 Recognising people, or showing anybody what they did not agree to. A mixed image is made up: it is no evidence of
 anything. It shows what the training images show, with their gaps and their bias."""
 
@@ -33,7 +33,11 @@ def build(served: ServedFolder, model: gr.Dropdown) -> Callable[[gr.Blocks], Non
         return card(served, run) if run else message(["There is no model yet. Train one first."], alarming=False)
 
     model.change(show, model, shown, **quiet)
-    return lambda page: page.load(show, model, shown, **quiet)
+
+    def connect(page: gr.Blocks) -> None:
+        page.load(show, model, shown, **quiet)
+
+    return connect
 
 
 def card(served: ServedFolder, run: str) -> str:
@@ -59,7 +63,7 @@ def card(served: ServedFolder, run: str) -> str:
     matrix = "Held-out images. First column: A. First row: B."
     strip = "Pairs of held-out images in three rows: originals, mixed, mixed twice."
     return (
-        table(("", "this model"), rows, "Model card")
+        table(("what", "this model"), rows, "Model card")
         + figure_file(folder.figures / MATRIX_FILE, f"Swap matrix. {matrix}", matrix)
         + figure_file(folder.figures / STRIP_FILE, strip, strip)
         + details("All settings of the model", describe_model(load_mixer(folder).model))

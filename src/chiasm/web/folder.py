@@ -42,7 +42,9 @@ class ServedFolder:
             raise ConfigError(f"serve: {path} is no folder; give a run or a folder of runs.")
         served = cls(path)
         if path.exists() and any(path.iterdir()) and not served.runs and not served.own.is_dir():
-            raise ConfigError(f"serve: {path} holds no runs; give a run, a folder of runs, or the name of a new folder.")
+            raise ConfigError(
+                f"serve: {path} holds no runs; give a run, a folder of runs, or the name of a new folder."
+            )
         return served
 
     @cached_property

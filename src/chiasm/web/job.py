@@ -102,7 +102,7 @@ class Job:
 
     def stop(self) -> None:
         """Ask the job to save and to end, once: to be asked twice means to a training not to save."""
-        if self.progress().running and not self._asked:
+        if self._process is not None and self.progress().running and not self._asked:
             self._asked = True
             self._process.send_signal(signal.SIGTERM)
 

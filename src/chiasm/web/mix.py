@@ -53,17 +53,19 @@ def build(served: ServedFolder, model: gr.Dropdown) -> Callable[[gr.Blocks], Non
                 sides.append(gr.State(Side()))
     gr.Markdown(f"Up to {MAX_MIXED} images for each; {LIMITS}. They stay on this machine.", elem_classes="hint")
     told = gr.HTML()
-    which = gr.Radio(list(SIDES), value="A", label="A click on an image below gives its")
+    which = gr.Radio(
+        list(SIDES), value="A", label="A click on a held-out image, which the model has not seen, gives its"
+    )
     gallery = gr.Gallery(
-        label="Held-out images, which the model has not seen", columns=8, height="auto", object_fit="contain",
+        label="Held-out images", show_label=False, columns=8, height="auto", object_fit="contain",
         allow_preview=False, interactive=False, buttons=[], elem_id="examples",
     )  # fmt: skip
     average = gr.Checkbox(label="All images for A show the same person or thing: take their mean, which is steadier")
     matrix = gr.HTML(elem_id="matrix")
-    gr.Markdown("### Blend\nBetween the first and the last image of A from left to right, of B from top to bottom.")
+    gr.Markdown("## Blend\nBetween the first and the last image of A from left to right, of B from top to bottom.")
     steps = gr.Slider(3, 8, value=5, step=1, label="Steps")
     blend = gr.HTML(elem_id="blend")
-    gr.Markdown("### Nearest training images\nWhat the model has learned from that is most like your images.")
+    gr.Markdown("## Nearest training images\nWhat the model has learned from that is most like your images.")
     find = gr.Button("Find the nearest training images")
     found = gr.HTML(elem_id="nearest")
 
@@ -73,7 +75,7 @@ def build(served: ServedFolder, model: gr.Dropdown) -> Callable[[gr.Blocks], Non
         mixed = event.then(tab.mix, [model, *sides, average], matrix, **quiet)
         mixed.then(tab.blend, [model, *sides, steps], blend, **quiet)
 
-    for i, letter in enumerate(SIDES):
+    for i in range(len(SIDES)):
         uploaded = files[i].change(tab.upload, [model, files[i], sides[i]], [sides[i], told], **quiet)
         then_mix(uploaded)
         then_mix(clears[i].click(lambda: (None, Side(), ""), None, [files[i], sides[i], told], **quiet))
@@ -150,8 +152,8 @@ class MixTab:
         """The images between the first and the last of each side."""
         if not (run and a.pictures and b.pictures):
             return ""
-        ends = [_arrays([side.pictures[i]])[0] for side in (a, b) for i in (0, -1)]
-        rows = load_mixer(self.served.open(run)[0]).blend(*ends, steps=int(steps))
+        a1, a2, b1, b2 = (_picture(side.pictures[i]) for side in (a, b) for i in (0, -1))
+        rows = load_mixer(self.served.open(run)[0]).blend(a1, a2, b1, b2, int(steps))
         sheet = tile([[np.asarray(image).transpose(2, 0, 1) for image in row] for row in rows])
         names = [side.pictures[i].name for side in (a, b) for i in (0, -1)]
         words = "Left to right, A: from {} to {}. Top to bottom, B: from {} to {}.".format(*names)
@@ -192,7 +194,9 @@ def _averaged(mixer: Mixer, a: Side, b: Side) -> Image.Image:
 def _nearest_figure(
     letter: str, pictures: Sequence[Picture], rows: NDArray[np.int64], trained: Sequence[Picture]
 ) -> str:
-    cells = [[picture.pixels, None, *(trained[i].pixels for i in row)] for picture, row in zip(pictures, rows, strict=True)]
+    cells = [
+        [picture.pixels, None, *(trained[i].pixels for i in row)] for picture, row in zip(pictures, rows, strict=True)
+    ]
     told = "; ".join(
         f"{picture.name}: {_names([trained[i] for i in row])}" for picture, row in zip(pictures, rows, strict=True)
     )

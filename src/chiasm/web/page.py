@@ -25,8 +25,13 @@ CSS = """
 .scrolls { overflow-x: auto; margin: .8rem 0 }
 .scrolls table { border-collapse: collapse; width: 100% }
 .scrolls caption { text-align: left; font-weight: 600; padding: .3rem 0 }
-.scrolls th, .scrolls td { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0;
+.scrolls th, .scrolls td { text-align: left; vertical-align: top; padding: .35rem .6rem;
   border-bottom: 1px solid #8888 }
+#examples { min-height: 0 }
+#examples .caption-label { display: none }
+#preset input { text-overflow: ellipsis }
+button[role=tab].selected { color: var(--body-text-color) !important }
+.or { color: inherit !important }
 pre { overflow-x: auto; white-space: pre }
 progress { width: 100%; height: 1.2rem }
 details summary { cursor: pointer; padding: .4rem 0 }
@@ -61,4 +66,10 @@ def build_page(served: ServedFolder, job: Job, *, local: bool) -> gr.Blocks:
 
 def looks() -> dict[str, Any]:
     """Theme and style: fonts of the system, nothing fetched."""
-    return {"theme": gr.themes.Base(font=FONTS, font_mono=MONO_FONTS), "css": CSS}
+    theme = gr.themes.Base(font=FONTS, font_mono=MONO_FONTS).set(
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
+    )
+    return {"theme": theme, "css": CSS}

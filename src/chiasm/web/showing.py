@@ -15,7 +15,7 @@ from chiasm.mixing import Codes
 from chiasm.plots import enlarge
 from chiasm.web.uploads import Picture
 
-WIDE_PX = 560
+WIDE_PX = 720
 
 
 def figure(image: Image.Image, words: str, caption: str = "", download: str = "") -> str:
@@ -82,7 +82,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> s
     top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     inner = f"<caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
-    return f'<div class="scrolls" tabindex="0" role="region" aria-label="{escape(caption)}"><table>{inner}</table></div>'
+    return (
+        f'<div class="scrolls" tabindex="0" role="region" aria-label="{escape(caption)}"><table>{inner}</table></div>'
+    )
 
 
 def details(summary: str, text: str) -> str:

@@ -32,7 +32,7 @@ def build(served: ServedFolder, job: Job, model: gr.Dropdown, local: bool) -> Ca
     tab = TrainTab(served, job, local)
     kinds = [UPLOADED, *([HERE] if local else []), RENDERED]
     kind = gr.Radio(kinds, value=UPLOADED, label="Learn from")
-    with gr.Group() as upload:
+    with gr.Column() as upload:
         gr.Markdown(
             f"A group for each person or thing, ten images or more in each. {LIMITS}; {MAX_GROUP} a group. "
             "They are kept on this machine.",
@@ -50,7 +50,7 @@ def build(served: ServedFolder, job: Job, model: gr.Dropdown, local: bool) -> Ca
     told = gr.HTML(elem_id="train-told")
     with gr.Row():
         docs = [(f"{name}: {_first_line(preset)}", name) for name, preset in PRESETS.items()]
-        preset = gr.Dropdown(docs, value="compact", label="Preset", filterable=False)
+        preset = gr.Dropdown(docs, value="compact", label="Preset", filterable=False, elem_id="preset")
         minutes = gr.Number(10, label="Minutes", minimum=0.1, maximum=MAX_MINUTES)
     with gr.Row():
         start = gr.Button("Start", variant="primary")
@@ -69,7 +69,10 @@ def build(served: ServedFolder, job: Job, model: gr.Dropdown, local: bool) -> Ca
     delete.click(tab.delete, collection, [told, groups], **quiet)
     collection.change(tab.groups, collection, groups, **quiet)
     chosen = [kind, collection, folder, preset, minutes]
-    for event in (start.click(tab.start, chosen, told, **quiet), go_on.click(tab.go_on, [unfinished, minutes], told, **quiet)):
+    for event in (
+        start.click(tab.start, chosen, told, **quiet),
+        go_on.click(tab.go_on, [unfinished, minutes], told, **quiet),
+    ):
         event.then(tab.watch, None, watched, **quiet)
     stop.click(tab.stop, None, told, **quiet).then(tab.watch, None, watched, **quiet)
     ended = timer.tick(tab.watch, None, watched, **quiet)
@@ -158,8 +161,10 @@ class TrainTab:
         return _words(now, self.job.stopping), curves, strip, *buttons, gr.Timer(active=now.running)
 
     def choices(self, model: str | None, unfinished: str | None) -> tuple[Any, Any]:
-        """Models to mix with and runs to go on with, as of now."""
+        """Models to mix with and runs to go on with, as of now: first of all that which was trained last."""
         models, runs = self.served.models, self.served.unfinished
+        trained = self.job.progress().run
+        unfinished = trained if trained in runs else unfinished
         return (
             gr.Dropdown(models, value=model if model in models else next(iter(models), None)),
             gr.Dropdown(runs, value=unfinished if unfinished in runs else next(iter(runs), None)),
@@ -211,7 +216,7 @@ def _words(now: Progress, stopping: bool) -> str:
 
 
 def _visible(kind: str) -> tuple[Any, Any]:
-    return gr.Group(visible=kind == UPLOADED), gr.Textbox(visible=kind == HERE)
+    return gr.Column(visible=kind == UPLOADED), gr.Textbox(visible=kind == HERE)
 
 
 def _first_line(preset: Callable[..., Any]) -> str:

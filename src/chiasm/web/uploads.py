@@ -22,7 +22,15 @@ MAX_MIXED = 8
 MAX_GROUP = 500
 MAX_WAITING_MB = 2000
 """Of all uploads together that the page keeps for mixing."""
-FORMATS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif", "TIFF": ".tif", "HEIF": ".heic"}
+FORMATS = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "GIF": ".gif",
+    "TIFF": ".tif",
+    "HEIF": ".heic",
+}
 """Those whose decoders run no other program, with the ending under which they are kept."""
 LIMITS = (
     f"JPEG, PNG, WebP, HEIC, GIF, BMP or TIFF; up to {MAX_FILE_MB} MB and {MAX_PIXELS // 1_000_000} megapixels each"

@@ -115,4 +115,9 @@ def _copies(share: float, honest: float = 0.0) -> Row:
     """`honest` is the share of pairs that differ so little that the true mix is nearly one of the two."""
     excess = share - honest
     verdict = GOOD if excess < 0.1 else MIDDLING if excess < 0.5 else BAD
-    return ("How many mixed images all but equal one of the two?", f"{share:.0%}", f"{honest:.0%} would be right", verdict)
+    return (
+        "How many mixed images all but equal one of the two?",
+        f"{share:.0%}",
+        f"{honest:.0%} would be right",
+        verdict,
+    )
