@@ -119,12 +119,12 @@ def test_examples_are_held_out_and_the_nearest_training_image_of_one_is_itself(r
 
 def test_words_for_good_and_bad_numbers() -> None:
     good = {"swap/swap": 0.05, "swap/copy_x1": 0.4, "swap/copy_x2": 0.5, "swap/reconstruction": 0.05}
-    verdicts = [row[3].partition(":")[0] for row in rows_of_training(good)]
+    verdicts = [row[1].partition(":")[0] for row in rows_of_training(good)]
     assert verdicts == ["good", "good"]
     bad = {"swap/swap": 0.4, "swap/copy_x1": 0.4, "swap/copy_x2": 0.5, "swap/reconstruction": 0.5}
-    assert [row[3].partition(":")[0] for row in rows_of_training(bad)] == ["bad", "bad"]
+    assert [row[1].partition(":")[0] for row in rows_of_training(bad)] == ["bad", "bad"]
     copies = {f"copy_x{i}{true}": {"mean": share} for i in (1, 2) for true, share in (("", 0.08), ("_true", 0.08))}
-    assert next(rows_of_evaluation({"shortcuts": copies}))[1:] == ("16%", "16% would be right", "good")
+    assert next(rows_of_evaluation({"shortcuts": copies}))[1:] == ("good", "16%", "16% would be right")
 
 
 @pytest.mark.parametrize("broken", [{"diversity": 0.0}, {"copy_x1": 1.0}, {"copy_x2": 1.0}, {"hidden_8bit": 1.0}])

@@ -28,4 +28,4 @@ def curves_figure(rows: Sequence[Mapping[str, float]]) -> str:
     copied = [last[name] for name in ("swap/copy_x1", "swap/copy_x2") if name in last]
     floor = f" Copying an image instead of mixing would give {min(copied):.3f}." if copied else ""
     caption = f"After {last['step']:.0f} steps, on images that it does not learn from: {told}.{floor} Lower is better."
-    return figure(Image.open(file), f"Curves of the training. {caption}", caption)
+    return figure(Image.open(file), f"Curves of the training. {caption}", caption, kind="plot")

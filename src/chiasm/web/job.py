@@ -92,6 +92,7 @@ class Job:
         told = [line for line in lines if line.startswith("chiasm: ")]
         said = (told or lines or [""])[-1]
         percent = re.match(r"(?:training|[\w ]+: \w+):\s+(\d+)%", said)
+        said = re.sub(r"\|.*?\|", ",", said)  # the bar that is drawn in letters
         share = 1.0 if status == 0 else int(percent[1]) / 100 if percent else 0.0
         return Progress(self._kind, self._run, status is None, share, said, status)
 

@@ -20,7 +20,7 @@ from chiasm.web.showing import codes_table, download_link, figure, message
 from chiasm.web.uploads import LIMITS, MAX_MIXED, Picture, read_pictures
 
 NUM_SUGGESTED = 4
-SIDES = {"A": "who or what it is: the rows", "B": "everything else, such as pose and light: the columns"}
+SIDES = {"A": "who or what (rows)", "B": "everything else (columns)"}
 NO_MODEL = "There is no model yet. Train one: the next tab."
 
 
@@ -51,7 +51,10 @@ def build(served: ServedFolder, model: gr.Dropdown) -> Callable[[gr.Blocks], Non
                 files.append(gr.File(label=label, file_count="multiple", height=150, elem_id=f"files-{letter}"))
                 clears.append(gr.Button(f"Take no image for {letter}", size="sm"))
                 sides.append(gr.State(Side()))
-    gr.Markdown(f"Up to {MAX_MIXED} images for each; {LIMITS}. They stay on this machine.", elem_classes="hint")
+    gr.Markdown(
+        f"Up to {MAX_MIXED} images for each; {LIMITS}. They go to the machine that serves this page, and nowhere else.",
+        elem_classes="hint",
+    )
     told = gr.HTML()
     which = gr.Radio(
         list(SIDES), value="A", label="A click on a held-out image, which the model has not seen, gives its"

@@ -14,7 +14,8 @@ FONTS = ["system-ui", "sans-serif"]
 MONO_FONTS = ["ui-monospace", "monospace"]
 CSS = """
 .shown { margin: 0; overflow-x: auto }
-.shown img { image-rendering: pixelated; max-width: 100%; height: auto; display: block }
+.pixels img { image-rendering: pixelated }
+.shown img { max-width: 100%; height: auto; display: block }
 .shown figcaption { margin-top: .4rem }
 .download { display: inline-block; margin: .6rem .6rem .6rem 0; padding: .5rem .9rem; border: 1px solid currentColor;
   border-radius: .4rem; color: inherit; text-decoration: none }
@@ -27,9 +28,10 @@ CSS = """
 .scrolls caption { text-align: left; font-weight: 600; padding: .3rem 0 }
 .scrolls th, .scrolls td { text-align: left; vertical-align: top; padding: .35rem .6rem;
   border-bottom: 1px solid #8888 }
-#examples { min-height: 0 }
+#examples .grid-wrap { min-height: 0 !important }
 #examples .caption-label { display: none }
-#preset input { text-overflow: ellipsis }
+#preset input { text-overflow: ellipsis; padding-right: 2rem }
+#examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(4.5rem, 1fr)) !important }
 button[role=tab].selected { color: var(--body-text-color) !important }
 .or { color: inherit !important }
 pre { overflow-x: auto; white-space: pre }

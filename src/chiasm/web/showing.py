@@ -18,7 +18,7 @@ from chiasm.web.uploads import Picture
 WIDE_PX = 720
 
 
-def figure(image: Image.Image, words: str, caption: str = "", download: str = "") -> str:
+def figure(image: Image.Image, words: str, caption: str = "", download: str = "", kind: str = "pixels") -> str:
     """An image, enlarged to be looked at.
 
     Args:
@@ -26,13 +26,14 @@ def figure(image: Image.Image, words: str, caption: str = "", download: str = ""
         words: what is in it, for screen readers.
         caption: below it.
         download: the name of the file that a link below it offers; "" for no link.
+        kind: "pixels" to keep their edges, "plot" for a smooth one.
     """
     address = _png(enlarge(image, max(1, min(4, WIDE_PX // image.width))))
     parts = [f'<img src="{address}" alt="{escape(words)}">']
     if caption:
         parts.append(f"<figcaption>{escape(caption)}</figcaption>")
     link = download_link(_png(image), download, "Download the picture (PNG)") if download else ""
-    return f'<figure class="shown">{"".join(parts)}</figure>{link}'
+    return f'<figure class="shown {kind}">{"".join(parts)}</figure>{link}'
 
 
 def figure_file(path: Path, words: str, caption: str = "") -> str:

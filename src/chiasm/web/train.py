@@ -35,7 +35,7 @@ def build(served: ServedFolder, job: Job, model: gr.Dropdown, local: bool) -> Ca
     with gr.Column() as upload:
         gr.Markdown(
             f"A group for each person or thing, ten images or more in each. {LIMITS}; {MAX_GROUP} a group. "
-            "They are kept on this machine.",
+            "They are kept by the machine that serves this page, until you delete them.",
             elem_classes="hint",
         )
         with gr.Row():

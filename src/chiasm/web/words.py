@@ -9,9 +9,9 @@ from chiasm.evaluation.classifiers import CLASS
 from chiasm.evaluation.metrics.shortcuts import alarms
 
 Row = tuple[str, str, str, str]
-"""A question, what was measured, what to compare it with, and the verdict."""
+"""A question, the verdict, what was measured, and what to compare it with."""
 
-HEAD = ("question", "this model", "to compare", "verdict")
+HEAD = ("question", "verdict", "this model", "to compare")
 GOOD, MIDDLING, BAD = "good", "so-so", "bad"
 PLAIN_ALARMS = {
     "collapse": "Everything that it generates looks nearly alike: it has not learned to tell the images apart. "
@@ -72,9 +72,9 @@ def _swap(error: float, copying: float) -> Row:
     verdict = GOOD if share < 0.5 else MIDDLING if share < 0.8 else BAD
     return (
         "How far are mixed images from the true ones?",
+        f"{verdict}: {share:.0%} of the error of copying",
         f"error {error:.3f}",
         f"{copying:.3f} by copying one of the two; 0 would be perfect",
-        f"{verdict}: {share:.0%} of the error of copying",
     )
 
 
@@ -82,9 +82,9 @@ def _reconstruction(error: float) -> Row:
     verdict = GOOD if error < 0.1 else MIDDLING if error < 0.2 else BAD
     return (
         "How well does it rebuild an image from its own two codes?",
+        f"{verdict}: off by {error / 2:.0%} of the range from black to white on average",
         f"error {error:.3f}",
         "0 would be perfect, 2 is black for white",
-        f"{verdict}: off by {error / 2:.0%} of the range from black to white on average",
     )
 
 
@@ -94,9 +94,9 @@ def _recognised(factor: str, rate: float, ceiling: float) -> Row:
     verdict = GOOD if share > 0.9 else MIDDLING if share > 0.6 else BAD
     return (
         f"Is {whose} recognised in the mixed image?",
-        f"in {rate:.0%} of them",
-        f"{ceiling:.0%} of real photographs are recognised so",
         verdict,
+        f"in {rate:.0%} of them",
+        f"{ceiling:.0%} of real images are recognised so",
     )
 
 
@@ -105,9 +105,9 @@ def _leak(rate: float, guessing: float) -> Row:
     told = "keeps to everything else" if verdict == GOOD else "knows part of what A should tell alone"
     return (
         "Does code B give away who or what it is?",
+        f"{verdict}: code B {told}",
         f"guessed from it in {rate:.0%}",
         f"{guessing:.1%} by guessing without it; the lower the better",
-        f"{verdict}: code B {told}",
     )
 
 
@@ -117,7 +117,7 @@ def _copies(share: float, honest: float = 0.0) -> Row:
     verdict = GOOD if excess < 0.1 else MIDDLING if excess < 0.5 else BAD
     return (
         "How many mixed images all but equal one of the two?",
+        verdict,
         f"{share:.0%}",
         f"{honest:.0%} would be right",
-        verdict,
     )
