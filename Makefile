@@ -14,6 +14,7 @@ CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constra
 
 demo: .venv/installed  ## train the default preset on the embedded images, ten minutes on two cores
 	$(BIN)/chiasm fit
+	@echo "mix your own images in the browser: $(BIN)/chiasm serve runs"
 
 test: .venv/installed  ## all tests
 	$(BIN)/pytest

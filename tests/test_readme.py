@@ -17,7 +17,13 @@ from chiasm.overrides import flatten
 from chiasm.sweep.space import as_argument
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^ +chiasm (.+?)(?: {2,}#.*)?$", README, re.MULTILINE)
+SERVES = re.compile(r"serve\b")
+"""Runs until it is stopped, and has tests of its own in a browser."""
+COMMANDS = [
+    command
+    for command in re.findall(r"^ +chiasm (.+?)(?: {2,}#.*)?$", README, re.MULTILINE)
+    if not SERVES.match(command)
+]
 PYTHON = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
 
 MODEL = {"side_px": 16, "encoder_widths": [4, 4, 4], "dense_widths": [4], "generator_widths": [4, 4, 4]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import matplotlib
 import numpy as np
@@ -97,13 +98,13 @@ def enlarge(sheet: Image.Image, zoom: int) -> Image.Image:
     return sheet.resize((sheet.width * zoom, sheet.height * zoom), Image.Resampling.NEAREST)
 
 
-def curves(rows: Sequence[Mapping[str, float]], prefixes: Sequence[str], path: Path) -> None:
+def curves(rows: Sequence[Mapping[str, float]], prefixes: Sequence[str], file: Path | BinaryIO) -> None:
     """Plot training and validation curves of one run, a panel for each prefix of column names.
 
     Args:
         rows: of metrics.csv, each with `step` and any of its columns.
         prefixes: such as "train/" and "val/".
-        path: of the PNG to write.
+        file: the PNG to write.
     """
     with matplotlib.rc_context({"font.size": 9}):
         figure = Figure(figsize=(5 * len(prefixes), 3.4), layout="constrained")
@@ -119,4 +120,4 @@ def curves(rows: Sequence[Mapping[str, float]], prefixes: Sequence[str], path: P
             axis.grid(alpha=0.3)
             if names:
                 axis.legend(frameon=False)
-        figure.savefig(path, dpi=130, metadata=SOFTWARE)
+        figure.savefig(file, dpi=130, metadata=SOFTWARE)

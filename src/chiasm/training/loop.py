@@ -20,12 +20,12 @@ from tqdm import tqdm
 from chiasm.card import write_card
 from chiasm.checkpoint import flatten_optimizer, load_state, restore_optimizer, save_model, save_state
 from chiasm.config import Config, ConfigError
-from chiasm.data import Batches, ImageSet, LoadedBatch, Split, hide_labels, keep_classes
+from chiasm.data import Batches, ImageSet, LoadedBatch, Split, hide_labels, keep_classes, save_image
 from chiasm.evaluation.metrics.shortcuts import alarms
 from chiasm.inference import to_unit
 from chiasm.objective import Batch, DiscriminatorObjective, Objective
 from chiasm.plots import curves
-from chiasm.runs import CURVES_FILE, RunFolder, Tracker
+from chiasm.runs import CURVES_FILE, STRIP_FILE, RunFolder, Tracker
 from chiasm.training.budget import Budget, Schedule
 from chiasm.training.compiling import compile_networks
 from chiasm.training.interrupt import stop_on_signal
@@ -233,7 +233,9 @@ class Loop:
         with torch.compiler.set_stance("force_eager"):
             self.last_metrics = self.validation.measure(self.objective, self.fabric.device)
             tracker.log(self.step, self.last_metrics)
-            tracker.image(self.step, "strip", self.validation.strip(self.objective, self.fabric.device))
+            strip = self.validation.strip(self.objective, self.fabric.device)
+            tracker.image(self.step, "strip", strip)
+            save_image(strip, self.folder.figures / STRIP_FILE)
             self._sound(bar)
         self.validated_at = self.step
         tracker.flush()

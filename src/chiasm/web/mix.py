@@ -1,0 +1,219 @@
+"""The tab that mixes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from chiasm.data import DataError
+from chiasm.mixing import Mixer
+from chiasm.plots import tile
+from chiasm.web.folder import ServedFolder
+from chiasm.web.pictures import NUM_NEAREST, examples, load_mixer, nearest, trained_images
+from chiasm.web.showing import codes_table, download_link, figure, message
+from chiasm.web.uploads import LIMITS, MAX_MIXED, Picture, read_pictures
+
+NUM_SUGGESTED = 4
+SIDES = {"A": "who or what (rows)", "B": "everything else (columns)"}
+NO_MODEL = "There is no model yet. Train one: the next tab."
+
+
+class Side(NamedTuple):
+    """What A or B is taken from; the suggested images give way to any that are chosen."""
+
+    uploads: list[Picture] = []
+    picked: list[Picture] = []
+    suggested: list[Picture] = []
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """The images that count."""
+        return ([*self.uploads, *self.picked] or self.suggested)[:MAX_MIXED]
+
+
+def build(served: ServedFolder, model: gr.Dropdown) -> Callable[[gr.Blocks], None]:
+    """Lay out the tab; returns what connects it to the page's loading."""
+    tab = MixTab(served)
+    gr.Markdown(
+        "Give photographs for **A** and for **B**, or click on the images below. Every A is mixed with every B at once."
+    )
+    sides, files, clears = [], [], []
+    with gr.Row():
+        for letter, words in SIDES.items():
+            with gr.Column(min_width=260):
+                label = f"{letter}: {words}"
+                files.append(gr.File(label=label, file_count="multiple", height=150, elem_id=f"files-{letter}"))
+                clears.append(gr.Button(f"Take no image for {letter}", size="sm"))
+                sides.append(gr.State(Side()))
+    gr.Markdown(
+        f"Up to {MAX_MIXED} images for each; {LIMITS}. They go to the machine that serves this page, and nowhere else.",
+        elem_classes="hint",
+    )
+    told = gr.HTML()
+    which = gr.Radio(
+        list(SIDES), value="A", label="A click on a held-out image, which the model has not seen, gives its"
+    )
+    gallery = gr.Gallery(
+        label="Held-out images", show_label=False, columns=8, height="auto", object_fit="contain",
+        allow_preview=False, interactive=False, buttons=[], elem_id="examples",
+    )  # fmt: skip
+    average = gr.Checkbox(label="All images for A show the same person or thing: take their mean, which is steadier")
+    matrix = gr.HTML(elem_id="matrix")
+    gr.Markdown("## Blend\nBetween the first and the last image of A from left to right, of B from top to bottom.")
+    steps = gr.Slider(3, 8, value=5, step=1, label="Steps")
+    blend = gr.HTML(elem_id="blend")
+    gr.Markdown("## Nearest training images\nWhat the model has learned from that is most like your images.")
+    find = gr.Button("Find the nearest training images")
+    found = gr.HTML(elem_id="nearest")
+
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+    def then_mix(event: Any) -> None:
+        mixed = event.then(tab.mix, [model, *sides, average], matrix, **quiet)
+        mixed.then(tab.blend, [model, *sides, steps], blend, **quiet)
+
+    for i in range(len(SIDES)):
+        uploaded = files[i].change(tab.upload, [model, files[i], sides[i]], [sides[i], told], **quiet)
+        then_mix(uploaded)
+        then_mix(clears[i].click(lambda: (None, Side(), ""), None, [files[i], sides[i], told], **quiet))
+    then_mix(gallery.select(tab.pick, [model, which, *sides], [*sides, told], **quiet))
+    then_mix(model.change(tab.show, [model, *files, *sides], [gallery, *sides, told], **quiet))
+    then_mix(average.change(lambda: None, None, None, **quiet))
+    steps.release(tab.blend, [model, *sides, steps], blend, trigger_mode="always_last", **quiet)
+    find.click(tab.find, [model, *sides], found, api_visibility="private")
+    return lambda page: then_mix(page.load(tab.show, [model, *files, *sides], [gallery, *sides, told], **quiet))
+
+
+class MixTab:
+    """What the controls of the tab do."""
+
+    def __init__(self, served: ServedFolder) -> None:
+        self.served = served
+
+    def show(
+        self, run: str | None, files_a: list[str] | None, files_b: list[str] | None, a: Side, b: Side
+    ) -> tuple[list[Any], Side, Side, str]:
+        """Another model: its held-out images to choose from, and the uploads as it sees them."""
+        if not run:
+            return [], Side(), Side(), ""
+        folder, config = self.served.open(run)
+        try:
+            shown = examples(folder, config)
+        except (DataError, OSError) as error:
+            shown, lines = [], [f"The images of this run are not here: {error}"]
+        else:
+            lines = []
+        first, second = shown[:NUM_SUGGESTED], shown[NUM_SUGGESTED : 2 * NUM_SUGGESTED] or shown[:NUM_SUGGESTED]
+        side_a, told_a = self._uploaded(run, files_a, Side(suggested=first))
+        side_b, told_b = self._uploaded(run, files_b, Side(suggested=second))
+        gallery = [(_picture(picture), picture.name) for picture in shown]
+        return gallery, side_a, side_b, message([*lines, *told_a, *told_b])
+
+    def upload(self, run: str | None, files: list[str] | None, side: Side) -> tuple[Side, str]:
+        """Other uploads of one side."""
+        if not run:
+            return side, message([NO_MODEL])
+        side, refused = self._uploaded(run, files, side)
+        return side, message(refused)
+
+    def pick(
+        self, run: str, which: str, a: Side, b: Side, event: gr.SelectData
+    ) -> tuple[Side, Side, str]:  # fmt: skip
+        """A click on a held-out image."""
+        picture = examples(*self.served.open(run))[event.index]
+        side = a if which == "A" else b
+        if len(side.uploads) + len(side.picked) >= MAX_MIXED:
+            return a, b, message([f"{which} has {MAX_MIXED} images, which is the limit."])
+        side = side._replace(picked=[*side.picked, picture])
+        said = message([f"{picture.name} is taken for {which}."], alarming=False)
+        return (side, b, said) if which == "A" else (a, side, said)
+
+    def mix(self, run: str | None, a: Side, b: Side, average: bool) -> str:
+        """The swap matrix and its downloads."""
+        if not run:
+            return message([NO_MODEL], alarming=False)
+        if not (a.pictures and b.pictures):
+            return message(["Give at least one image for A and one for B."], alarming=False)
+        mixer, started = load_mixer(self.served.open(run)[0]), time.perf_counter()
+        images_a, images_b = _arrays(a.pictures), _arrays(b.pictures)
+        codes = [("A", a.pictures, mixer.encode(images_a)), ("B", b.pictures, mixer.encode(images_b))]
+        sheet = _averaged(mixer, a, b) if average else mixer.sheet(images_a, images_b)
+        seconds = time.perf_counter() - started
+        num = len(b.pictures) * (1 if average else len(a.pictures))
+        words = f"Swap matrix. Rows, A: {_names(a.pictures)}. Columns, B: {_names(b.pictures)}."
+        caption = f"First column: A. First row: B. {num} mixed images in {seconds:.2f} s."
+        save = download_link(codes_table(codes), "codes.csv", "Download the codes (CSV)")
+        return figure(sheet, words, caption, "mix.png") + save
+
+    def blend(self, run: str | None, a: Side, b: Side, steps: int) -> str:
+        """The images between the first and the last of each side."""
+        if not (run and a.pictures and b.pictures):
+            return ""
+        a1, a2, b1, b2 = (_picture(side.pictures[i]) for side in (a, b) for i in (0, -1))
+        rows = load_mixer(self.served.open(run)[0]).blend(a1, a2, b1, b2, int(steps))
+        sheet = tile([[np.asarray(image).transpose(2, 0, 1) for image in row] for row in rows])
+        names = [side.pictures[i].name for side in (a, b) for i in (0, -1)]
+        words = "Left to right, A: from {} to {}. Top to bottom, B: from {} to {}.".format(*names)
+        return figure(sheet, f"Blend. {words}", words, "blend.png")
+
+    def find(self, run: str | None, a: Side, b: Side) -> str:
+        """The nearest training images of every image, by the code that it gives."""
+        if not run:
+            return message([NO_MODEL], alarming=False)
+        folder, config = self.served.open(run)
+        try:
+            trained = trained_images(self.served, folder, config)
+        except (DataError, OSError) as error:
+            return message([f"The training images are not here: {error}"])
+        of = "" if trained.num_all == len(trained.pictures) else f" of {trained.num_all}"
+        parts = []
+        for letter, side, codes in (("A", a, trained.a), ("B", b, trained.b)):
+            if side.pictures:
+                own = load_mixer(folder).encode(_arrays(side.pictures))
+                rows = nearest(own.a if letter == "A" else own.b, codes)
+                parts.append(_nearest_figure(letter, side.pictures, rows, trained.pictures))
+        return "".join(parts) + f"<p>Searched: {len(trained.pictures)}{of} training images.</p>"
+
+    def _uploaded(self, run: str, files: list[str] | None, side: Side) -> tuple[Side, list[str]]:
+        config = load_mixer(self.served.open(run)[0]).model
+        pictures, refused = read_pictures(files or [], config.config.side_px, config.fit, MAX_MIXED)
+        return side._replace(uploads=pictures), refused
+
+
+def _averaged(mixer: Mixer, a: Side, b: Side) -> Image.Image:
+    """One row of mixes, and below the first image of A the others of which the mean was taken."""
+    mixes = [mixer.mix(_arrays(a.pictures), image) for image in _arrays(b.pictures)]
+    first, *others = (picture.pixels for picture in a.pictures)
+    row = [first, *(np.asarray(image).transpose(2, 0, 1) for image in mixes)]
+    return tile([[None, *(picture.pixels for picture in b.pictures)], row, *([other] for other in others)])
+
+
+def _nearest_figure(
+    letter: str, pictures: Sequence[Picture], rows: NDArray[np.int64], trained: Sequence[Picture]
+) -> str:
+    cells = [
+        [picture.pixels, None, *(trained[i].pixels for i in row)] for picture, row in zip(pictures, rows, strict=True)
+    ]
+    told = "; ".join(
+        f"{picture.name}: {_names([trained[i] for i in row])}" for picture, row in zip(pictures, rows, strict=True)
+    )
+    caption = f"By code {letter}: your image on the left, then the {NUM_NEAREST} nearest training images."
+    return figure(tile(cells), f"{caption} {told}", caption)
+
+
+def _arrays(pictures: Sequence[Picture]) -> NDArray[np.uint8]:
+    return np.stack([picture.pixels for picture in pictures]).transpose(0, 2, 3, 1)
+
+
+def _picture(picture: Picture) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(picture.pixels.transpose(1, 2, 0)))
+
+
+def _names(pictures: Sequence[Picture]) -> str:
+    return ", ".join(picture.name for picture in pictures)

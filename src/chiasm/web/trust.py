@@ -1,0 +1,97 @@
+"""The tab that says how far a model can be trusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from chiasm.config import ConfigError
+from chiasm.data import DataError
+from chiasm.evaluation import table as technical_table
+from chiasm.evaluation.context import CLASSES, SAMPLES
+from chiasm.runs import RESULTS_FILE, read_metrics
+from chiasm.web.folder import ServedFolder
+from chiasm.web.job import Job
+from chiasm.web.showing import details, message, progress, table
+from chiasm.web.words import HEAD, alarms_of_training, plain_alarms, rows_of_evaluation, rows_of_training
+
+EVERY_S = 2
+PARTS = {
+    SAMPLES: "New images of people or things that it has learned from",
+    CLASSES: "People or things that it has never seen",
+}
+NUM_MIXES = 300
+
+
+def build(served: ServedFolder, job: Job, model: gr.Dropdown) -> Callable[[gr.Blocks], None]:
+    """Lay out the tab; returns what connects it to the page's loading."""
+    tab = TrustTab(served, job)
+    gr.Markdown("All of this is measured on images that were kept from training.")
+    shown = gr.HTML(elem_id="trust")
+    measure = gr.Button("Measure it (several minutes)")
+    state = gr.HTML()
+    timer = gr.Timer(EVERY_S, active=False)
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    model.change(tab.show, model, shown, **quiet)
+    measure.click(tab.measure, model, state, **quiet).then(tab.watch, None, [state, measure, timer], **quiet)
+    ticked = timer.tick(tab.watch, None, [state, measure, timer], **quiet)
+    ticked.then(tab.show, model, shown, **quiet)
+
+    def connect(page: gr.Blocks) -> None:
+        page.load(tab.show, model, shown, **quiet)
+        page.load(tab.watch, None, [state, measure, timer], **quiet)
+
+    return connect
+
+
+class TrustTab:
+    """What the controls of the tab do."""
+
+    def __init__(self, served: ServedFolder, job: Job) -> None:
+        self.served, self.job = served, job
+
+    def show(self, run: str | None) -> str:
+        """The evaluation of a model in words, or what its training has measured."""
+        if not run:
+            return message(["There is no model yet. Train one first."], alarming=False)
+        folder, _ = self.served.open(run)
+        file = folder.path / RESULTS_FILE
+        if not file.is_file():
+            last = next((row for row in reversed(read_metrics(folder.metrics)) if "swap/reconstruction" in row), {})
+            note = message(["Not measured yet: these are the few numbers that the training left."], alarming=False)
+            return note + _alarms(alarms_of_training(last)) + table(HEAD, list(rows_of_training(last)), "In training")
+        results = json.loads(file.read_text(encoding="utf-8"))
+        parts = [name for name in PARTS if name in results]
+        raised = [s for part in parts for s in results[part].get("shortcuts", {}).get("alarms", [])]
+        tables = [table(HEAD, list(rows_of_evaluation(results[part])), PARTS[part]) for part in parts]
+        return _alarms(plain_alarms(raised)) + "".join(tables) + details("All numbers", technical_table(results))
+
+    def measure(self, run: str | None) -> str:
+        """Evaluate a model in a process of its own."""
+        if not run:
+            return message(["There is no model yet. Train one first."])
+        folder, config = self.served.open(run)
+        try:
+            cache = self.served.cache_of(config.data, config.model.side_px)
+        except (ConfigError, DataError, OSError) as error:
+            return message([f"The images of this run are not here: {error}"])
+        words = ["evaluate", str(folder.path), "--num", str(NUM_MIXES)]
+        if not self.job.start("evaluate", run, words, cache):
+            return message(["Something is running already; wait for it, or stop it."])
+        return ""
+
+    def watch(self) -> tuple[str, Any, Any]:
+        """How the evaluation goes."""
+        now = self.job.progress()
+        measuring = now.kind == "evaluate" and now.running
+        told = progress(now.share, f"Measuring {now.run}. {now.said}") if measuring else ""
+        if now.kind == "evaluate" and now.status:
+            told = message([f"Measuring {now.run} failed. {now.said.removeprefix('chiasm: ')}"])
+        return told, gr.Button(interactive=not now.running), gr.Timer(active=measuring)
+
+
+def _alarms(sentences: list[str]) -> str:
+    return message(sentences) if sentences else message(["No alarm."], alarming=False)
