@@ -4,6 +4,7 @@ import csv
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -43,6 +44,12 @@ def wait_for_words(page, place: str, words: str) -> None:
 
 def open_tab(page, name: str) -> None:
     page.get_by_role("tab", name=name).click()
+
+
+def choose_tiny(page) -> None:
+    page.locator("#preset input").click()
+    page.get_by_role("option", name="tiny: ").click()
+    page.wait_for_function("document.querySelector('#preset input').value.startsWith('tiny')")
 
 
 def test_upload_mix_blend_and_download(page, photos: list[Path], tmp_path: Path) -> None:
@@ -87,9 +94,7 @@ def test_a_click_gives_an_image_and_a_bad_file_is_refused_in_words(page, photos:
 def test_train_for_seconds_stop_go_on_and_survive_a_reload(page, runs: Path) -> None:
     open_tab(page, "Train")
     page.get_by_label("Rendered people").check()
-    page.locator("#preset input").click()
-    page.get_by_role("option", name="tiny: ").click()
-    page.wait_for_function("document.querySelector('#preset input').value.startsWith('tiny')")
+    choose_tiny(page)
     page.get_by_role("spinbutton", name="Minutes").fill("5")
     page.get_by_role("button", name="Start").click()
     started = time.monotonic()
@@ -110,18 +115,30 @@ def test_train_for_seconds_stop_go_on_and_survive_a_reload(page, runs: Path) -> 
     assert page.locator("#model input").input_value() == "trained"
 
 
-def test_uploaded_groups_become_a_collection_to_train_on(page, photos: list[Path], runs: Path) -> None:
+def test_uploaded_groups_become_a_collection_that_is_trained_on(page, tmp_path: Path, runs: Path) -> None:
     open_tab(page, "Train")
-    for group in ("Anna K.", "../ben"):
-        page.get_by_label("Name of the group").fill(group)
-        page.locator("#files-train input[type=file]").set_input_files(photos)
-        page.locator("#files-train").get_by_text("ben").first.wait_for()
+    rng = np.random.default_rng(0)
+    for typed, group in (("Anna K.", "Anna-K"), ("../ben", "ben")):
+        paths = [tmp_path / f"{group}{i}.png" for i in range(6)]
+        for path in paths:
+            Image.fromarray(rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)).save(path)
+        page.get_by_label("Name of the group").fill(typed)
+        page.locator("#files-train input[type=file]").set_input_files(paths)
+        page.locator("#files-train").get_by_text(f"{group}5").first.wait_for()
         page.get_by_role("button", name="Add the group").click()
-        page.get_by_text("2 images are now in the group").wait_for()
-    kept = sorted(path.relative_to(runs).as_posix() for path in runs.glob("web/uploads/**/*") if path.is_file())
-    assert kept == [
-        f"web/uploads/my-images/{group}/{name}" for group in ("Anna-K", "ben") for name in ("anna.jpg", "ben.png")
-    ]
+        page.get_by_text(f"6 images are now in the group {group}.").wait_for()
+    kept = [path.relative_to(runs / "web" / "uploads").as_posix() for path in runs.glob("web/uploads/**/*.*")]
+    assert sorted(kept) == [f"my-images/{group}/{group}{i}.png" for group in ("Anna-K", "ben") for i in range(6)]
+    choose_tiny(page)
+    page.get_by_role("spinbutton", name="Minutes").fill("0.1")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text("Training my-images-1 is done.").wait_for()
+    page.locator("#model input").click()
+    page.get_by_role("option", name="my-images-1").click()
+    open_tab(page, "Mix")
+    wait_for_words(page, "#matrix", "Rows, A: ")
+    page.wait_for_function("/(Anna-K|ben).[0-9]?/.test(document.querySelector('#matrix img').alt)")
+    assert any((runs / "web" / "cache").glob("*/images.npy"))
 
 
 def test_keyboard_phone_and_axe(page) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import gradio as gr
 
 from chiasm.checkpoint import describe_model
 from chiasm.data import DataError, load_names
 from chiasm.runs import MATRIX_FILE, STRIP_FILE, read_metrics
+from chiasm.web.events import QUIET, Connect
 from chiasm.web.folder import ServedFolder
 from chiasm.web.pictures import load_mixer
 from chiasm.web.showing import details, figure_file, message, table
@@ -23,19 +21,18 @@ Recognising people, or showing anybody what they did not agree to. A mixed image
 anything. It shows what the training images show, with their gaps and their bias."""
 
 
-def build(served: ServedFolder, model: gr.Dropdown) -> Callable[[gr.Blocks], None]:
+def build(served: ServedFolder, model: gr.Dropdown) -> Connect:
     """Lay out the tab; returns what connects it to the page's loading."""
     shown = gr.HTML(elem_id="about")
     gr.Markdown(USE)
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
     def show(run: str | None) -> str:
         return card(served, run) if run else message(["There is no model yet. Train one first."], alarming=False)
 
-    model.change(show, model, shown, **quiet)
+    model.change(show, model, shown, **QUIET)
 
     def connect(page: gr.Blocks) -> None:
-        page.load(show, model, shown, **quiet)
+        page.load(show, model, shown, **QUIET)
 
     return connect
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -14,6 +14,7 @@ from PIL import Image
 from chiasm.data import DataError
 from chiasm.mixing import Mixer
 from chiasm.plots import tile
+from chiasm.web.events import QUIET, SLOW, Connect
 from chiasm.web.folder import ServedFolder
 from chiasm.web.pictures import NUM_NEAREST, examples, load_mixer, nearest, trained_images
 from chiasm.web.showing import codes_table, download_link, figure, message
@@ -37,13 +38,50 @@ class Side(NamedTuple):
         return ([*self.uploads, *self.picked] or self.suggested)[:MAX_MIXED]
 
 
-def build(served: ServedFolder, model: gr.Dropdown) -> Callable[[gr.Blocks], None]:
+class Controls(NamedTuple):
+    """The controls of the tab; of files, clears and sides one for A and one for B."""
+
+    files: list[gr.File]
+    clears: list[gr.Button]
+    sides: list[gr.State]
+    told: gr.HTML
+    which: gr.Radio
+    gallery: gr.Gallery
+    average: gr.Checkbox
+    matrix: gr.HTML
+    steps: gr.Slider
+    blend: gr.HTML
+    find: gr.Button
+    found: gr.HTML
+
+
+def build(served: ServedFolder, model: gr.Dropdown) -> Connect:
     """Lay out the tab; returns what connects it to the page's loading."""
-    tab = MixTab(served)
+    tab, controls = MixTab(served), _lay_out()
+    files, sides, told = controls.files, controls.sides, controls.told
+    shown = [model, *files, *sides], [controls.gallery, *sides, told]
+
+    def then_mix(event: Any) -> None:
+        mixed = event.then(tab.mix, [model, *sides, controls.average], controls.matrix, **QUIET)
+        mixed.then(tab.blend, [model, *sides, controls.steps], controls.blend, **QUIET)
+
+    for file, clear, side in zip(files, controls.clears, sides, strict=True):
+        then_mix(file.change(tab.upload, [model, file, side], [side, told], **QUIET))
+        then_mix(clear.click(lambda: (None, Side(), ""), None, [file, side, told], **QUIET))
+    then_mix(controls.gallery.select(tab.pick, [model, controls.which, *sides], [*sides, told], **QUIET))
+    then_mix(model.change(tab.show, *shown, **QUIET))
+    then_mix(controls.average.change(lambda: None, None, None, **QUIET))
+    blended = [model, *sides, controls.steps]
+    controls.steps.release(tab.blend, blended, controls.blend, trigger_mode="always_last", **QUIET)
+    controls.find.click(tab.find, [model, *sides], controls.found, **SLOW)
+    return lambda page: then_mix(page.load(tab.show, *shown, **QUIET))
+
+
+def _lay_out() -> Controls:
     gr.Markdown(
         "Give photographs for **A** and for **B**, or click on the images below. Every A is mixed with every B at once."
     )
-    sides, files, clears = [], [], []
+    files, clears, sides = [], [], []
     with gr.Row():
         for letter, words in SIDES.items():
             with gr.Column(min_width=260):
@@ -51,43 +89,28 @@ def build(served: ServedFolder, model: gr.Dropdown) -> Callable[[gr.Blocks], Non
                 files.append(gr.File(label=label, file_count="multiple", height=150, elem_id=f"files-{letter}"))
                 clears.append(gr.Button(f"Take no image for {letter}", size="sm"))
                 sides.append(gr.State(Side()))
-    gr.Markdown(
-        f"Up to {MAX_MIXED} images for each; {LIMITS}. They go to the machine that serves this page, and nowhere else.",
-        elem_classes="hint",
-    )
+    gr.Markdown(f"Up to {MAX_MIXED} images for each; {LIMITS}. They go to the machine that serves this page alone.")
     told = gr.HTML()
-    which = gr.Radio(
-        list(SIDES), value="A", label="A click on a held-out image, which the model has not seen, gives its"
-    )
+    label = "A click on a held-out image, which the model has not seen, gives its"
+    which = gr.Radio(list(SIDES), value="A", label=label)
     gallery = gr.Gallery(
-        label="Held-out images", show_label=False, columns=8, height="auto", object_fit="contain",
-        allow_preview=False, interactive=False, buttons=[], elem_id="examples",
-    )  # fmt: skip
+        label="Held-out images",
+        show_label=False,
+        height="auto",
+        object_fit="contain",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        elem_id="examples",
+    )
     average = gr.Checkbox(label="All images for A show the same person or thing: take their mean, which is steadier")
     matrix = gr.HTML(elem_id="matrix")
     gr.Markdown("## Blend\nBetween the first and the last image of A from left to right, of B from top to bottom.")
     steps = gr.Slider(3, 8, value=5, step=1, label="Steps")
     blend = gr.HTML(elem_id="blend")
     gr.Markdown("## Nearest training images\nWhat the model has learned from that is most like your images.")
-    find = gr.Button("Find the nearest training images")
-    found = gr.HTML(elem_id="nearest")
-
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-
-    def then_mix(event: Any) -> None:
-        mixed = event.then(tab.mix, [model, *sides, average], matrix, **quiet)
-        mixed.then(tab.blend, [model, *sides, steps], blend, **quiet)
-
-    for i in range(len(SIDES)):
-        uploaded = files[i].change(tab.upload, [model, files[i], sides[i]], [sides[i], told], **quiet)
-        then_mix(uploaded)
-        then_mix(clears[i].click(lambda: (None, Side(), ""), None, [files[i], sides[i], told], **quiet))
-    then_mix(gallery.select(tab.pick, [model, which, *sides], [*sides, told], **quiet))
-    then_mix(model.change(tab.show, [model, *files, *sides], [gallery, *sides, told], **quiet))
-    then_mix(average.change(lambda: None, None, None, **quiet))
-    steps.release(tab.blend, [model, *sides, steps], blend, trigger_mode="always_last", **quiet)
-    find.click(tab.find, [model, *sides], found, api_visibility="private")
-    return lambda page: then_mix(page.load(tab.show, [model, *files, *sides], [gallery, *sides, told], **quiet))
+    find, found = gr.Button("Find the nearest training images"), gr.HTML(elem_id="nearest")
+    return Controls(files, clears, sides, told, which, gallery, average, matrix, steps, blend, find, found)
 
 
 class MixTab:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -15,6 +15,7 @@ from chiasm.overrides import changed
 from chiasm.presets import PRESETS, from_preset
 from chiasm.runs import STRIP_FILE, RunFolder, read_metrics
 from chiasm.web.curves import curves_figure
+from chiasm.web.events import QUIET, SLOW, Connect
 from chiasm.web.folder import ServedFolder
 from chiasm.web.job import STOPPED, Job, Progress
 from chiasm.web.showing import figure_file, message, progress, table
@@ -27,26 +28,23 @@ MAX_MINUTES = 7 * 24 * 60
 SHORT_MINUTES, VALIDATE_OFTEN, VALIDATE_SELDOM = 5, 25, 200
 
 
-def build(served: ServedFolder, job: Job, model: gr.Dropdown, local: bool) -> Callable[[gr.Blocks], None]:
+class Source(NamedTuple):
+    """The controls that say what to learn from."""
+
+    kind: gr.Radio
+    upload: gr.Column
+    collection: gr.Textbox
+    group: gr.Textbox
+    files: gr.File
+    add: gr.Button
+    delete: gr.Button
+    groups: gr.HTML
+    folder: gr.Textbox
+
+
+def build(served: ServedFolder, job: Job, model: gr.Dropdown, local: bool) -> Connect:
     """Lay out the tab; returns what connects it to the page's loading."""
-    tab = TrainTab(served, job, local)
-    kinds = [UPLOADED, *([HERE] if local else []), RENDERED]
-    kind = gr.Radio(kinds, value=UPLOADED, label="Learn from")
-    with gr.Column() as upload:
-        gr.Markdown(
-            f"A group for each person or thing, ten images or more in each. {LIMITS}; {MAX_GROUP} a group. "
-            "They are kept by the machine that serves this page, until you delete them.",
-            elem_classes="hint",
-        )
-        with gr.Row():
-            collection = gr.Textbox("my-images", label="Name of the collection", max_lines=1)
-            group = gr.Textbox(label="Name of the group, such as anna", max_lines=1)
-        files = gr.File(label="Images of this group", file_count="multiple", height=150, elem_id="files-train")
-        with gr.Row():
-            add = gr.Button("Add the group", variant="primary")
-            delete = gr.Button("Delete the collection", variant="stop")
-        groups = gr.HTML()
-    folder = gr.Textbox(label="Folder, with a subfolder for each person or thing", visible=False, max_lines=1)
+    tab, source = TrainTab(served, job, local), _lay_out_source(local)
     told = gr.HTML(elem_id="train-told")
     with gr.Row():
         docs = [(f"{name}: {_first_line(preset)}", name) for name, preset in PRESETS.items()]
@@ -58,32 +56,55 @@ def build(served: ServedFolder, job: Job, model: gr.Dropdown, local: bool) -> Ca
     with gr.Row():
         unfinished = gr.Dropdown([], label="Go on with", filterable=False)
         go_on = gr.Button("Go on for as many minutes more")
-    state = gr.HTML(elem_id="state")
-    curves, strip = gr.HTML(elem_id="curves"), gr.HTML(elem_id="strip")
+    state, curves, strip = (gr.HTML(elem_id=name) for name in ("state", "curves", "strip"))
     timer = gr.Timer(EVERY_S, active=False)
 
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    _connect_source(tab, source, told)
     watched = [state, curves, strip, start, stop, go_on, timer]
-    kind.change(lambda chosen: _visible(chosen), kind, [upload, folder], **quiet)
-    add.click(tab.add, [collection, group, files], [told, groups, files, group], api_visibility="private")
-    delete.click(tab.delete, collection, [told, groups], **quiet)
-    collection.change(tab.groups, collection, groups, **quiet)
-    chosen = [kind, collection, folder, preset, minutes]
+    runs = [model, unfinished]
+    asked = [source.kind, source.collection, source.folder, preset, minutes]
     for event in (
-        start.click(tab.start, chosen, told, **quiet),
-        go_on.click(tab.go_on, [unfinished, minutes], told, **quiet),
+        start.click(tab.start, asked, told, **QUIET),
+        go_on.click(tab.go_on, [unfinished, minutes], told, **QUIET),
+        stop.click(tab.stop, None, told, **QUIET),
     ):
-        event.then(tab.watch, None, watched, **quiet)
-    stop.click(tab.stop, None, told, **quiet).then(tab.watch, None, watched, **quiet)
-    ended = timer.tick(tab.watch, None, watched, **quiet)
-    ended.then(tab.choices, [model, unfinished], [model, unfinished], **quiet)
+        event.then(tab.watch, None, watched, **QUIET)
+    timer.tick(tab.watch, None, watched, **QUIET).then(tab.choices, runs, runs, **QUIET)
 
     def connect(page: gr.Blocks) -> None:
-        page.load(tab.groups, collection, groups, **quiet)
-        page.load(tab.watch, None, watched, **quiet)
-        page.load(tab.choices, [model, unfinished], [model, unfinished], **quiet)
+        page.load(tab.groups, source.collection, source.groups, **QUIET)
+        page.load(tab.watch, None, watched, **QUIET)
+        page.load(tab.choices, runs, runs, **QUIET)
 
     return connect
+
+
+def _lay_out_source(local: bool) -> Source:
+    kinds = [UPLOADED, *([HERE] if local else []), RENDERED]
+    kind = gr.Radio(kinds, value=UPLOADED, label="Learn from")
+    with gr.Column() as upload:
+        gr.Markdown(
+            f"A group for each person or thing, ten images or more in each. {LIMITS}; {MAX_GROUP} a group. "
+            "They are kept by the machine that serves this page, until you delete them."
+        )
+        with gr.Row():
+            collection = gr.Textbox("my-images", label="Name of the collection", max_lines=1)
+            group = gr.Textbox(label="Name of the group, such as anna", max_lines=1)
+        files = gr.File(label="Images of this group", file_count="multiple", height=150, elem_id="files-train")
+        with gr.Row():
+            add = gr.Button("Add the group", variant="primary")
+            delete = gr.Button("Delete the collection", variant="stop")
+        groups = gr.HTML()
+    folder = gr.Textbox(label="Folder, with a subfolder for each person or thing", visible=False, max_lines=1)
+    return Source(kind, upload, collection, group, files, add, delete, groups, folder)
+
+
+def _connect_source(tab: TrainTab, source: Source, told: gr.HTML) -> None:
+    kind, upload, collection, group, files, add, delete, groups, folder = source
+    kind.change(_visible, kind, [upload, folder], **QUIET)
+    add.click(tab.add, [collection, group, files], [told, groups, files, group], **SLOW)
+    delete.click(tab.delete, collection, [told, groups], **QUIET)
+    collection.change(tab.groups, collection, groups, **QUIET)
 
 
 class TrainTab:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -13,6 +12,7 @@ from chiasm.data import DataError
 from chiasm.evaluation import table as technical_table
 from chiasm.evaluation.context import CLASSES, SAMPLES
 from chiasm.runs import RESULTS_FILE, read_metrics
+from chiasm.web.events import QUIET, Connect
 from chiasm.web.folder import ServedFolder
 from chiasm.web.job import Job
 from chiasm.web.showing import details, message, progress, table
@@ -26,7 +26,7 @@ PARTS = {
 NUM_MIXES = 300
 
 
-def build(served: ServedFolder, job: Job, model: gr.Dropdown) -> Callable[[gr.Blocks], None]:
+def build(served: ServedFolder, job: Job, model: gr.Dropdown) -> Connect:
     """Lay out the tab; returns what connects it to the page's loading."""
     tab = TrustTab(served, job)
     gr.Markdown("All of this is measured on images that were kept from training.")
@@ -34,15 +34,14 @@ def build(served: ServedFolder, job: Job, model: gr.Dropdown) -> Callable[[gr.Bl
     measure = gr.Button("Measure it (several minutes)")
     state = gr.HTML()
     timer = gr.Timer(EVERY_S, active=False)
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    model.change(tab.show, model, shown, **quiet)
-    measure.click(tab.measure, model, state, **quiet).then(tab.watch, None, [state, measure, timer], **quiet)
-    ticked = timer.tick(tab.watch, None, [state, measure, timer], **quiet)
-    ticked.then(tab.show, model, shown, **quiet)
+    model.change(tab.show, model, shown, **QUIET)
+    measure.click(tab.measure, model, state, **QUIET).then(tab.watch, None, [state, measure, timer], **QUIET)
+    ticked = timer.tick(tab.watch, None, [state, measure, timer], **QUIET)
+    ticked.then(tab.show, model, shown, **QUIET)
 
     def connect(page: gr.Blocks) -> None:
-        page.load(tab.show, model, shown, **quiet)
-        page.load(tab.watch, None, [state, measure, timer], **quiet)
+        page.load(tab.show, model, shown, **QUIET)
+        page.load(tab.watch, None, [state, measure, timer], **QUIET)
 
     return connect
 
