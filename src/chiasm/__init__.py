@@ -63,7 +63,7 @@ def load(path: str | Path, device: str | None = None) -> Mixer:
     >>> mixer = chiasm.load("runs/photos-1")
 
     Args:
-        path: a run folder or a model folder.
+        path: a run folder, a model folder, or the name of a model on the Hugging Face Hub, "user/model".
         device: where to compute; by default a GPU if there is one.
     """
     from chiasm.mixing import Mixer

@@ -52,13 +52,7 @@ def load_model(path: Path) -> CrossModel:
         raise CheckpointError(
             f"{path} holds no model: {MODEL_FILE} is missing; give a run folder or its model/ folder."
         )
-    try:
-        values = _read_json(folder / MODEL_FILE)
-        fit = from_dict(DataConfig, {"fit": values.pop("fit", "crop")}).fit
-        noise_b = from_dict(LossConfig, {"noise_b": values.pop("noise_b", 0.0)}).noise_b
-        model = CrossModel(from_dict(ModelConfig, values), fit, noise_b)
-    except ConfigError as error:
-        raise CheckpointError(f"{folder / MODEL_FILE} does not describe a model of this version: {error}") from error
+    model = read_networks(folder / MODEL_FILE)
     tensors = _read_tensors(folder / WEIGHTS_FILE)
     try:
         model.load_state_dict(tensors)
@@ -67,6 +61,21 @@ def load_model(path: Path) -> CrossModel:
             f"{folder / WEIGHTS_FILE} does not fit {MODEL_FILE} beside it ({error}); copy both from the same run."
         ) from error
     return model.eval()
+
+
+def read_networks(file: Path) -> CrossModel:
+    """The networks that a model's config.json describes, with weights that mean nothing yet.
+
+    Raises:
+        CheckpointError: if it describes none.
+    """
+    try:
+        values = _read_json(file)
+        fit = from_dict(DataConfig, {"fit": values.pop("fit", "crop")}).fit
+        noise_b = from_dict(LossConfig, {"noise_b": values.pop("noise_b", 0.0)}).noise_b
+        return CrossModel(from_dict(ModelConfig, values), fit, noise_b)
+    except ConfigError as error:
+        raise CheckpointError(f"{file} does not describe a model of this version: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from chiasm import inference
+from chiasm import hub, inference
 from chiasm.checkpoint import load_model
 from chiasm.config import require
 from chiasm.image_like import ImageLike, Images, each, square
@@ -64,13 +64,15 @@ class Mixer:
         >>> mixer = chiasm.Mixer.load("runs/photos-1", device="cpu")
 
         Args:
-            path: a run folder or a model folder.
+            path: a run folder, a model folder, or the name of a model on the Hugging Face Hub, "user/model", where
+                neither it nor "user" is a path here. It is downloaded once; HF_ENDPOINT and HF_HUB_OFFLINE hold.
             device: where to compute; by default a GPU if there is one.
 
         Raises:
-            CheckpointError: if there is no usable model; a ValueError.
+            CheckpointError, HubError: if there is no usable model; both are ValueErrors.
         """
-        return cls(load_model(Path(path)), device)
+        folder = hub.fetch(path) if isinstance(path, str) and hub.is_repo(path) else Path(path)
+        return cls(load_model(folder), device)
 
     def encode(self, images: Images) -> Codes:
         """The codes of images, which are read in batches: memory does not grow with their number.
