@@ -20,6 +20,7 @@ from chiasm.web.folder import ServedFolder
 from chiasm.web.job import STOPPED, Job
 from chiasm.web.pictures import NUM_NEAREST, examples, nearest, trained_images
 from chiasm.web.showing import message, table
+from chiasm.web.train import HERE, RENDERED, UPLOADED, TrainTab
 from chiasm.web.uploads import MAX_GROUP, MAX_PIXELS, keep_group, read_pictures, refuse, safe_name
 from chiasm.web.words import alarms_of_training, plain_alarms, rows_of_evaluation, rows_of_training
 from tests.web.serving import serving
@@ -158,6 +159,23 @@ def test_a_training_is_stopped_saved_and_gone_on_with(tmp_path: Path) -> None:
     assert job.start("train", "nosuch", ["fit", "--resume", str(tmp_path / "nosuch")], tmp_path / "cache")
     wait_for(lambda: not job.progress().running)
     assert job.progress().said.startswith("chiasm: ")
+
+
+@pytest.mark.parametrize(
+    ("local", "chosen", "words"),
+    [
+        (False, (HERE, "c", "/", "tiny", 1), "at least two groups"),  # no folder of the server for others
+        (True, (HERE, "c", "no/such", "tiny", 1), "no/such is no folder"),
+        (True, (UPLOADED, "../..", "", "tiny", 1), "at least two groups"),
+        (True, (RENDERED, "c", "", "tiny", 0), "Minutes"),
+        (True, (RENDERED, "c", "", "nosuch", 1), "nosuch"),
+    ],
+)
+def test_a_training_that_cannot_begin_says_why(local: bool, chosen: tuple, words: str, runs: Path) -> None:
+    served = ServedFolder.of(runs)
+    job = Job(served.own)
+    assert words in TrainTab(served, job, local).start(*chosen)
+    assert not job.progress().kind
 
 
 TRAIN_UNTIL_THE_PAGE_ENDS = """
