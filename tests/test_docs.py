@@ -1,6 +1,7 @@
 """The check of the site's links; the site itself is built by `make docs`."""
 
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,6 @@ def test_a_link_that_leads_nowhere_is_named(site: Path, link: str) -> None:
 
 
 def test_every_page_of_the_navigation_is_there() -> None:
-    import tomllib
-
     nav = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
     pages = [page for entry in nav for part in entry.values() if isinstance(part, list) for page in part]
     files = {file for page in pages for file in page.values()}

@@ -33,6 +33,7 @@ TRAIN = {"steps": 2, "batch_size": 4, "num_val_pairs": 4, "compile": "off"}
 AVATARS = {"num_people": 12, "num_expressions": 2}
 SETTINGS = flatten({"data": {"avatars": AVATARS}, "model": MODEL, "train": TRAIN})
 FIT = ["--steps", str(SETTINGS.pop("train.steps")), *(f"--{k}={as_argument(v)}" for k, v in SETTINGS.items())]
+MORE = ["--steps", "3"]  # one more than FIT
 SHORT = {"fit": FIT, "sweep": FIT, "evaluate": ["--num", "8"]}
 
 
@@ -49,7 +50,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         for command in COMMANDS:
             words = shlex.split(command)
-            assert main([*words, *SHORT.get(words[0], [])]) == 0, command
+            short = MORE if "--resume" in words else SHORT.get(words[0], [])
+            assert main([*words, *short]) == 0, command
     return folder
 
 
