@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Without a GPU the pinned CPU build of torch is a tenth of the download.
 CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constraints-cpu.txt")
 
-.PHONY: demo test check guards kills bench clean
+.PHONY: demo test check docs guards kills bench clean
 
 .venv/installed: pyproject.toml constraints-cpu.txt
 	$(PYTHON) -m venv .venv
@@ -24,6 +24,9 @@ check: .venv/installed  ## formatter, linter, type checker, direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/installed  ## the documentation's site into build/site; broken links fail
+	$(BIN)/python docs/site.py
 
 kills: .venv/installed  ## kill trainings and resume them, two to six minutes
 	OMP_NUM_THREADS=1 $(BIN)/python tests/kills.py

@@ -1,6 +1,7 @@
-"""The commands of README.md, run on made images: every line that begins with `chiasm`, then the block of Python.
+"""The commands of README.md and of docs/tutorial.md, run on made images: every line that begins with `chiasm`, then
+the README's block of Python.
 
-The words are the README's own; only flags that make it short are added. What begins otherwise (make, pip) installs
+The words are their own; only flags that make it short are added. What begins otherwise (make, pip) installs
 from the network and is not run.
 """
 
@@ -17,11 +18,12 @@ from chiasm.overrides import flatten
 from chiasm.sweep.space import as_argument
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+TUTORIAL = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text(encoding="utf-8")
 SERVES = re.compile(r"serve\b")
 """Runs until it is stopped, and has tests of its own in a browser."""
 COMMANDS = [
     command
-    for command in re.findall(r"^ +chiasm (.+?)(?: {2,}#.*)?$", README, re.MULTILINE)
+    for command in re.findall(r"^ +chiasm (.+?)(?: {2,}#.*)?$", README + TUTORIAL, re.MULTILINE)
     if not SERVES.match(command)
 ]
 PYTHON = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
@@ -31,6 +33,7 @@ TRAIN = {"steps": 2, "batch_size": 4, "num_val_pairs": 4, "compile": "off"}
 AVATARS = {"num_people": 12, "num_expressions": 2}
 SETTINGS = flatten({"data": {"avatars": AVATARS}, "model": MODEL, "train": TRAIN})
 FIT = ["--steps", str(SETTINGS.pop("train.steps")), *(f"--{k}={as_argument(v)}" for k, v in SETTINGS.items())]
+MORE = ["--steps", "3"]  # one more than FIT
 SHORT = {"fit": FIT, "sweep": FIT, "evaluate": ["--num", "8"]}
 
 
@@ -47,7 +50,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         for command in COMMANDS:
             words = shlex.split(command)
-            assert main([*words, *SHORT.get(words[0], [])]) == 0, command
+            short = MORE if "--resume" in words else SHORT.get(words[0], [])
+            assert main([*words, *short]) == 0, command
     return folder
 
 

@@ -22,14 +22,15 @@ __all__ = ["Codes", "Mixer", "fit", "load"]
 def fit(data: str | Path | None = None, *, preset: str | None = None, **options: Any) -> FitResult:
     """Train a model on a collection of images, or go on with a run.
 
-    >>> result = chiasm.fit("photos", preset="tiny", train={"steps": 6}, name="mine", progress_bar=False)
-    >>> result.step
-    6
-    >>> str(result.run)
-    'runs/mine'
-    >>> result = chiasm.fit(resume="runs/mine", train={"steps": 8}, progress_bar=False)
-    >>> result.step
-    8
+    Examples:
+        >>> result = chiasm.fit("photos", preset="tiny", train={"steps": 6}, name="mine", progress_bar=False)
+        >>> result.step
+        6
+        >>> str(result.run)
+        'runs/mine'
+        >>> result = chiasm.fit(resume="runs/mine", train={"steps": 8}, progress_bar=False)
+        >>> result.step
+        8
 
     Args:
         data: 'avatars', the default, a folder of images, or any other source of `chiasm fit`.
@@ -60,7 +61,8 @@ def fit(data: str | Path | None = None, *, preset: str | None = None, **options:
 def load(path: str | Path, device: str | None = None) -> Mixer:
     """Read a trained model, ready to mix; the same as Mixer.load.
 
-    >>> mixer = chiasm.load("runs/photos-1")
+    Examples:
+        >>> mixer = chiasm.load("runs/photos-1")
 
     Args:
         path: a run folder, a model folder, or the name of a model on the Hugging Face Hub, "user/model".

@@ -25,10 +25,11 @@ MAX_STEPS = 256
 class Codes(NamedTuple):
     """The codes of images: `a` [n, code_a] and `b` [n, code_b], float32.
 
-    >>> codes = chiasm.load("runs/photos-1").encode("anna.jpg")
-    >>> codes.a.shape, codes.b.shape
-    ((1, 8), (1, 4))
-    >>> a, b = codes
+    Examples:
+        >>> codes = chiasm.load("runs/photos-1").encode("anna.jpg")
+        >>> codes.a.shape, codes.b.shape
+        ((1, 8), (1, 4))
+        >>> a, b = codes
     """
 
     a: NDArray[np.float32]
@@ -42,8 +43,9 @@ class Mixer:
     [3, height, width], uint8 or floats in [-1, 1], of any height and width. Wherever several are taken they may be
     one such image, an iterable of them, an array [n, height, width, 3] or a tensor [n, 3, height, width].
 
-    >>> mixer = chiasm.Mixer.load("runs/photos-1")
-    >>> mixer.mix(a="anna.jpg", b="ben.jpg").save("mixed.png")
+    Examples:
+        >>> mixer = chiasm.Mixer.load("runs/photos-1")
+        >>> mixer.mix(a="anna.jpg", b="ben.jpg").save("mixed.png")
 
     Args:
         model: in evaluation mode.
@@ -61,7 +63,8 @@ class Mixer:
     def load(cls, path: str | Path, device: str | torch.device | None = None) -> Mixer:
         """Read a model.
 
-        >>> mixer = chiasm.Mixer.load("runs/photos-1", device="cpu")
+        Examples:
+            >>> mixer = chiasm.Mixer.load("runs/photos-1", device="cpu")
 
         Args:
             path: a run folder, a model folder, or the name of a model on the Hugging Face Hub, "user/model", where
@@ -77,10 +80,11 @@ class Mixer:
     def encode(self, images: Images) -> Codes:
         """The codes of images, which are read in batches: memory does not grow with their number.
 
-        >>> from pathlib import Path
-        >>> codes = mixer.encode(sorted(Path("photos/anna").glob("*.jpg")))
-        >>> len(codes.a)
-        6
+        Examples:
+            >>> from pathlib import Path
+            >>> codes = mixer.encode(sorted(Path("photos/anna").glob("*.jpg")))
+            >>> len(codes.a)
+            6
 
         Code B is that which is handed out: rounded to the grid that the noise of training allows.
         """
@@ -92,9 +96,10 @@ class Mixer:
     def mix(self, a: Images, b: ImageLike) -> Image.Image:
         """One image that shows what `a` shows, in the manner of `b`.
 
-        >>> mixer.mix(a="anna.jpg", b="smile.jpg").size
-        (16, 16)
-        >>> mixed = mixer.mix(a=["photos/anna/0.jpg", "photos/anna/1.jpg"], b="smile.jpg")
+        Examples:
+            >>> mixer.mix(a="anna.jpg", b="smile.jpg").size
+            (16, 16)
+            >>> mixed = mixer.mix(a=["photos/anna/0.jpg", "photos/anna/1.jpg"], b="smile.jpg")
 
         Args:
             a: gives code A. Of several images of the same class the mean code is taken, which is steadier.
@@ -107,16 +112,18 @@ class Mixer:
     def matrix(self, a: Images, b: Images) -> list[list[Image.Image]]:
         """Every A (rows) with every B (columns).
 
-        >>> rows = mixer.matrix(a=["anna.jpg", "ben.jpg"], b=["smile.jpg", "turn.jpg", "anna.jpg"])
-        >>> len(rows), len(rows[0])
-        (2, 3)
+        Examples:
+            >>> rows = mixer.matrix(a=["anna.jpg", "ben.jpg"], b=["smile.jpg", "turn.jpg", "anna.jpg"])
+            >>> len(rows), len(rows[0])
+            (2, 3)
         """
         return _pictures(self._grid(self.encode(a).a, self.encode(b).b))
 
     def sheet(self, a: Images, b: Images) -> Image.Image:
         """The matrix as one image, with the sources in the first column and the first row.
 
-        >>> mixer.sheet(a=["anna.jpg", "ben.jpg"], b=["smile.jpg", "turn.jpg"]).save("matrix.png")
+        Examples:
+            >>> mixer.sheet(a=["anna.jpg", "ben.jpg"], b=["smile.jpg", "turn.jpg"]).save("matrix.png")
         """
         sources = self.prepare(a), self.prepare(b)
         (codes_a, _), (_, codes_b) = (inference.encode(self.model, images) for images in sources)
@@ -127,9 +134,10 @@ class Mixer:
     ) -> list[list[Image.Image]]:
         """A grid of images between others: code A changes from left to right, code B from top to bottom.
 
-        >>> rows = mixer.blend("anna.jpg", "ben.jpg", "smile.jpg", "turn.jpg", steps=3)
-        >>> len(rows), len(rows[0])
-        (3, 3)
+        Examples:
+            >>> rows = mixer.blend("anna.jpg", "ben.jpg", "smile.jpg", "turn.jpg", steps=3)
+            >>> len(rows), len(rows[0])
+            (3, 3)
 
         Args:
             a1: gives code A of the first column.
@@ -146,17 +154,19 @@ class Mixer:
     def prepare(self, images: Images) -> NDArray[np.uint8]:
         """Images of any size as the model sees them: [n, 3, side, side] uint8.
 
-        >>> mixer.prepare(["anna.jpg", "ben.jpg"]).shape
-        (2, 3, 16, 16)
+        Examples:
+            >>> mixer.prepare(["anna.jpg", "ben.jpg"]).shape
+            (2, 3, 16, 16)
         """
         return np.stack(list(self._squares(images)))
 
     def generate(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Images [n, 3, side, side] uint8 for codes A [n, code_a] and B [n, code_b].
 
-        >>> codes = mixer.encode(["anna.jpg", "ben.jpg"])
-        >>> mixer.generate(codes.a, codes.b[::-1]).shape
-        (2, 3, 16, 16)
+        Examples:
+            >>> codes = mixer.encode(["anna.jpg", "ben.jpg"])
+            >>> mixer.generate(codes.a, codes.b[::-1]).shape
+            (2, 3, 16, 16)
         """
         codes = (torch.from_numpy(np.ascontiguousarray(code)) for code in (a, b))
         return inference.to_bytes(inference.generate(self.model, *codes))
