@@ -38,6 +38,7 @@ class Muon(torch.optim.Adam):
     def __init__(self, groups: Sequence[dict[str, Any]], lr: float, betas: tuple[float, float]) -> None:
         super().__init__(groups, lr=lr, betas=betas, fused=True)
 
+    # Torch's stubs give its optimisers overloads that no subclass can repeat.
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step; gradients of matrices are used up by it."""
