@@ -135,7 +135,8 @@ def _explained(repo: str) -> Iterator[None]:
         raise HubError(f"{repo}: {told}; check the name, or log in: hf auth login") from error
     except errors.HfHubHTTPError as error:
         raise HubError(f"{repo}: {_of_status(error.response.status_code)}") from error
-    # The last is the base of all errors of the connection, in the library that huggingface_hub happens to use.
+    # The last is the base of all errors of the connection, re-exported from whatever library huggingface_hub uses,
+    # which its types do not show.
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.HTTPError) as error:  # type: ignore[attr-defined]
         told = "no folder here, and the Hub cannot be reached"
         raise HubError(f"{repo}: {told}; check the name, the network, HF_ENDPOINT and HF_HUB_OFFLINE.") from error
