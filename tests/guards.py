@@ -54,8 +54,8 @@ BREACHES = (
     Breach(
         "validation does not look at the test part",
         "training/validate.py",
-        "sample_triplets(images, split.val, ",
-        "sample_triplets(images, np.concatenate([split.val, split.test]), ",
+        "sample_triplets(images.by_codes, split.val, ",
+        "sample_triplets(images.by_codes, np.concatenate([split.val, split.test]), ",
     ),
     Breach(
         "the evaluation's classifier learns from training images",

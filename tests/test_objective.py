@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from chiasm.config import GanConfig, LossConfig
+from chiasm.augment import change
+from chiasm.config import DataConfig, GanConfig, LossConfig
 from chiasm.losses import contrastive_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator
@@ -183,3 +184,51 @@ def test_noise_on_the_mix_changes_only_what_is_read_from_it(model: CrossModel, x
     one, other = (Objective(model, config)(Batch(x, x), 1.0).terms for config in (quiet, noisy))
     assert one["swap"] == other["swap"]
     assert one["rec"] != other["rec"]
+
+
+WITHOUT_LABELS = DataConfig(supervision="augmentations", a_ignores=("rotate", "flip"))
+
+
+def test_without_labels_code_a_of_the_changed_image_draws_the_unchanged_one(
+    model: CrossModel, x: torch.Tensor
+) -> None:
+    objective = Objective(model, LossConfig.only(weight_swap=1.0), data=WITHOUT_LABELS)
+    model.eval()  # the objective alone trains: batch statistics would differ
+    seen = {}
+    for name in ("encoder_a", "encoder_b", "generator"):
+        part = getattr(model, name)
+        part.register_forward_hook(lambda _, inputs, made, name=name: seen.update({name: (inputs, made)}))
+    torch.manual_seed(4)
+    loss = objective(Batch(x), 0.0).terms["swap"]
+    torch.manual_seed(4)
+    assert torch.equal(seen["encoder_a"][0][0], change(x, WITHOUT_LABELS.a_ignores, WITHOUT_LABELS.strength))
+    assert torch.equal(seen["encoder_b"][0][0], x)
+    torch.testing.assert_close(loss, (seen["generator"][1] - x).abs().mean())
+
+
+def test_code_b_is_read_from_images_changed_in_what_it_ignores(model: CrossModel, x: torch.Tensor) -> None:
+    data = DataConfig(b_ignores=("colour",))
+    objective, read = Objective(model, LossConfig.only(weight_swap=1.0), data=data), {}
+    for name in ("encoder_a", "encoder_b"):
+        hook = lambda _, inputs, name=name: read.update({name: inputs[0]})  # noqa: E731
+        getattr(model, name).register_forward_pre_hook(hook)
+    objective(Batch(x, x.flip(0)), 0.0)
+    assert torch.equal(read["encoder_a"], x.flip(0))
+    torch.testing.assert_close(read["encoder_b"].mean(dim=1), x.mean(dim=1), atol=0.4, rtol=0)
+    assert not torch.equal(read["encoder_b"], x)
+
+
+def test_nothing_is_changed_in_evaluation(model: CrossModel, x: torch.Tensor) -> None:
+    objective = Objective(model, LossConfig.only(weight_swap=1.0), data=WITHOUT_LABELS).eval()
+    reconstructed = model.generator(model.encoder_a(x), model.encoder_b(x))
+    torch.testing.assert_close(objective(Batch(x), 0.0).terms["swap"], (reconstructed - x).abs().mean())
+
+
+def test_without_labels_partners_that_the_batch_has_are_not_looked_at(model: CrossModel, x: torch.Tensor) -> None:
+    objective = Objective(model, LossConfig(weight_adversary=0.0, noise_b=0.0), data=WITHOUT_LABELS)
+    found = []
+    for partner in (None, x.flip(0)):
+        torch.manual_seed(0)
+        found.append(objective(Batch(x, partner, classes=torch.tensor([0, 1, 2, 3])), 0.0).terms)
+    assert found[0].keys() == found[1].keys() >= {"swap", "contrastive_b"}
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from chiasm.checks import ConfigError, absolute_source, check_numbers, number, require
 
@@ -18,9 +18,13 @@ Fit = Literal["crop", "pad"]
 EncoderKind = Literal["spatial", "pooled"]
 """The names in chiasm.networks.encoder.ENCODERS."""
 
+Augmentation = Literal["rotate", "flip", "shift", "zoom", "colour", "light", "blur"]
+"""Changes of an image that leave the thing shown as it is; each is a function of chiasm.augment."""
+
 
 __all__ = [
     "MAX_SIDE_PX",
+    "Augmentation",
     "AvatarsConfig",
     "Config",
     "ConfigError",
@@ -31,6 +35,7 @@ __all__ = [
     "LossConfig",
     "ModelConfig",
     "Need",
+    "StrengthConfig",
     "TrainConfig",
     "require",
 ]
@@ -61,6 +66,29 @@ class AvatarsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StrengthConfig:
+    """How far each change of data.a_ignores and data.b_ignores goes at most; each image gets a random one."""
+
+    rotate: float = number(60.0, 0, 180)
+    """Largest turn, in degrees, either way: at least twice as far as the images themselves differ."""
+    flip: float = number(0.5, 0, 1)
+    """Share of the images that are mirrored left to right."""
+    shift: float = number(0.1, 0, 0.5)
+    """Largest shift across and down, as a fraction of the side."""
+    zoom: float = number(0.25, 0, 3)
+    """Larger or smaller by at most a factor of 1 + this."""
+    colour: float = number(1.0, 0, 1)
+    """Largest turn of the hues, in half circles, and largest loss of colour."""
+    light: float = number(0.3, 0, 1)
+    """Largest change of contrast, as a factor of 1 + this, and of brightness on [-1, 1]."""
+    blur: float = number(0.03, 0, 0.5)
+    """Largest standard deviation of the Gaussian window, as a fraction of the side."""
+
+    def __post_init__(self) -> None:
+        check_numbers("data.strength", self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Where the images come from and how they are split."""
 
@@ -74,10 +102,20 @@ class DataConfig:
     """Fraction of the classes kept from training altogether, likewise; none when there are fewer than 10."""
     split_seed: int = number(0, 0, MAX_SEED)
     """Seed of the split, independent of the training seed so that runs stay comparable."""
-    supervision: Literal["class", "partial", "pairs", "none"] = "class"
-    """Labels that training sees: all, of some images, that some pairs share their class, or none."""
+    supervision: Literal["class", "partial", "pairs", "augmentations", "none"] = "class"
+    """Labels that training sees: all, of some images, that some pairs share their class; none, but what each code
+    must ignore ('augmentations'); or none."""
     labelled: float = 0.1
     """Fraction of the images that 'partial' or 'pairs' shows labels of."""
+    a_ignores: tuple[Augmentation, ...] = ()
+    """What code A must not tell, any of rotate, flip, shift, zoom, colour, light, blur: in training it is read from
+    images changed so, and must draw them as they were."""
+    b_ignores: tuple[Augmentation, ...] = ()
+    """Likewise code B."""
+    strength: StrengthConfig = field(default_factory=StrengthConfig)
+    a_contents: tuple[str, ...] = ()
+    """Known contents that belong to code A beside the class, such as expression: of importance to the evaluation
+    alone."""
     avatars: AvatarsConfig = field(default_factory=AvatarsConfig)
 
     def __post_init__(self) -> None:
@@ -93,6 +131,20 @@ class DataConfig:
             "give a fraction in [0, 0.5]",
         )
         require(0 < self.labelled <= 1, "data.labelled", self.labelled, "give a fraction in (0, 1]")
+        for key in ("a_ignores", "b_ignores"):
+            self._check_ignored(f"data.{key}", getattr(self, key))
+        both = [name for name in self.a_ignores if name in self.b_ignores]
+        require(not both, "data.b_ignores", self.b_ignores, f"code A ignores {' and '.join(both)} already; leave it out")
+        named = self.supervision != "augmentations" or bool(self.a_ignores)
+        wanted = "without labels this is all that parts the codes; name what code A must ignore, such as rotate flip"
+        require(named, "data.a_ignores", self.a_ignores, wanted)
+
+    def _check_ignored(self, key: str, names: tuple[Augmentation, ...]) -> None:
+        unknown = [name for name in names if name not in get_args(Augmentation)]
+        require(not unknown, key, names, f"give any of {', '.join(get_args(Augmentation))}")
+        require(len(set(names)) == len(names), key, names, "give each once")
+        still = [name for name in names if getattr(self.strength, name) == 0]
+        require(not still, key, names, f"give data.strength.{still[0] if still else ''} a number above 0, or leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +163,9 @@ class ModelConfig:
     """How encoder A ends: 'spatial' has weights for each place, 'pooled' is twice as deep and takes their mean."""
     encoder_b: EncoderKind = "spatial"
     """Likewise encoder B."""
+    disc_a: bool = False
+    """Whether encoder A sees the disc inside of the square alone: a frame would tell by how much an image was turned.
+    For data.a_ignores rotate."""
     code_block: bool = False
     """Whether the codes end in BatchNorm and LeakyReLU as in the original, instead of a plain linear map."""
     dense_widths: tuple[int, ...] = number((256,), 1, 16384)

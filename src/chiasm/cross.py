@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from chiasm.networks import CrossModel
@@ -62,23 +61,6 @@ def add_noise(values: Tensor, sigma: float) -> Tensor:
     on codes B, so that they can carry little (Gabbay & Hoshen 2020). Source: docs/method.md, section 6.
     """
     return values + sigma * torch.randn_like(values) if sigma > 0 else values
-
-
-def random_shift(x: Images, reach: float) -> Images:
-    """Images that are each shifted by a random distance of their own, the edge repeated where they leave the frame.
-
-    A code of the shifted image cannot tell where exactly things stand in the image to be generated.
-
-    Args:
-        x: the images.
-        reach: the largest distance, as a fraction of the side, both across and down.
-    """
-    if reach == 0:
-        return x
-    affine = torch.eye(2, 3, device=x.device).repeat(len(x), 1, 1)
-    affine[:, :, 2] = 2 * reach * (2 * torch.rand(len(x), 2, device=x.device) - 1)  # the side is 2 in these units
-    grid = F.affine_grid(affine, list(x.shape), align_corners=False).to(x.dtype)
-    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
 def reassemble(model: CrossModel, codes_of_mix: Codes, slice_size: int = 0) -> Images:

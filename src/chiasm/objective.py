@@ -8,8 +8,9 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from chiasm.config import Config, GanConfig, LossConfig, Need
-from chiasm.cross import Codes, Images, add_noise, disassemble, generate, mix, random_shift, reassemble, swap_halves
+from chiasm.augment import change, random_shift
+from chiasm.config import Augmentation, Config, DataConfig, GanConfig, LossConfig, Need
+from chiasm.cross import Codes, Images, add_noise, disassemble, generate, mix, reassemble, swap_halves
 from chiasm.data import ImageSet
 from chiasm.losses import (
     Classes,
@@ -116,6 +117,7 @@ class Objective(nn.Module):
         num_classes: classes of the adversary and of the classifier; needed only where these have a weight.
         slice_size: images to generate at a time, see cross.generate.
         discriminator: of the mixed images; it is trained elsewhere, and gets no gradient from here.
+        data: what each code must ignore.
     """
 
     def __init__(
@@ -127,8 +129,10 @@ class Objective(nn.Module):
         num_classes: int = 0,
         slice_size: int = 0,
         discriminator: Discriminator | None = None,
+        data: DataConfig | None = None,
     ) -> None:
         super().__init__()
+        self.data = data or DataConfig()
         self.slice_size = slice_size
         self.gan = gan or GanConfig()
         self.model = model
@@ -150,6 +154,7 @@ class Objective(nn.Module):
         crossing = self.config.crosses and progress >= self.config.cross_start
         classifying = batch.classes if self.config.weight_classifier > 0 else None
         mixing = crossing or classifying is not None or bool(self._discriminators)
+        batch = self._with_partners(batch)
         codes = self._read_codes(batch, mixing)
         terms = self._contrastive_terms(batch, codes) | self._code_terms(codes)
         b = self._with_noise(codes.b)
@@ -176,6 +181,12 @@ class Objective(nn.Module):
         """The parameters as an optimiser takes them, each group with its share of the step size."""
         return [{"params": list(self.parameters()), "lr_share": 1.0}]
 
+    def _with_partners(self, batch: Batch) -> Batch:
+        """Without labels an image is its own partner, of which another change is seen."""
+        if self.data.supervision != "augmentations":
+            return batch
+        return batch._replace(x_partner=batch.x, has_partner=None)
+
     def _read_codes(self, batch: Batch, mixing: bool) -> BatchCodes:
         """Codes A and codes B of all images that any term needs, each encoder in one pass."""
         a, a_partner, a_negative = self._read_codes_a(batch, needs_own=mixing or self.config.weight_direct > 0)
@@ -187,7 +198,8 @@ class Objective(nn.Module):
         partner = batch.x_partner if self.config.weight_swap > 0 else None
         own = batch.x if needs_own or partner is None else None
         seen = [part for part in (own, partner, negative) if part is not None]
-        codes = self.model.encoder_a(torch.cat(seen)).split([len(part) for part in seen])
+        changed = self._changed(torch.cat(seen), self.data.a_ignores)
+        codes = self.model.encoder_a(changed).split([len(part) for part in seen])
         of_class, of_negative = (codes, None) if negative is None else (codes[:-1], codes[-1])
         return of_class[0], of_class[-1], of_negative
 
@@ -195,11 +207,17 @@ class Objective(nn.Module):
         """In training of shifted images, so that codes B cannot tell more exactly than that where things stand."""
         reach = self.config.shift_b if self.training else 0.0
         partner = batch.x_partner if self.config.weight_contrastive > 0 else None
+        if partner is not None and self.data.supervision == "augmentations":
+            partner = self._changed(partner, self.data.a_ignores)
         unshifted = batch.x if self.config.shift_b > 0 and self.config.weight_consistency > 0 else None
         seen = [random_shift(part, reach) for part in (batch.x, partner) if part is not None]
         seen += [] if unshifted is None else [unshifted]
-        codes = self.model.encoder_b(torch.cat(seen)).split(len(batch.x))
+        codes = self.model.encoder_b(self._changed(torch.cat(seen), self.data.b_ignores)).split(len(batch.x))
         return codes[0], None if partner is None else codes[1], None if unshifted is None else codes[-1]
+
+    def _changed(self, x: Images, ignored: tuple[Augmentation, ...]) -> Images:
+        """In training images that are changed in what a code must ignore."""
+        return change(x, ignored, self.data.strength) if self.training else x
 
     def _contrastive_terms(self, batch: Batch, codes: BatchCodes) -> Terms:
         """Eq. 12: codes B of two images of a class, and codes A of similar images of two classes."""
@@ -328,5 +346,6 @@ def build_objective(config: Config, images: ImageSet) -> tuple[Objective, Discri
         num_classes=num_classes,
         slice_size=config.train.slice_size,
         discriminator=None if discriminator is None else discriminator.discriminator,
+        data=config.data,
     )
     return objective, discriminator

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chiasm.config import Config, ConfigError, DataConfig, LossConfig, ModelConfig, TrainConfig
+from chiasm.config import Config, ConfigError, LossConfig, ModelConfig, TrainConfig
 from chiasm.overrides import changed, flatten
 
 
@@ -67,10 +67,15 @@ def partial() -> Config:
 
 
 def unlabelled() -> Config:
-    """Images without any label: crossing twice, direct reconstruction, and a noisy code B."""
-    return Config(
-        data=DataConfig(supervision="none"),
-        loss=LossConfig.only(weight_direct=1.0, weight_rec=1.0, gamma=0.4, cross_start=0.2, noise_b=1.0, decay_b=1e-3),
+    """Images without any label: code A is read from images turned and mirrored, and must draw them as they were."""
+    return changed(
+        compact(),
+        {
+            "data.supervision": "augmentations",
+            "data.a_ignores": ("rotate", "flip"),
+            "model.disc_a": True,
+            "loss.weight_adversary": 0.0,
+        },
     )
 
 

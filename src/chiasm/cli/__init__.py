@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 from jsonargparse import set_parsing_settings
 
-from chiasm.cli._parser import Parser
+from chiasm.cli._parser import Parser, join_lists
 
 COMMANDS = ("fit", "mix", "serve", "evaluate", "sweep", "report", "export", "push", "pull", "info", "data")
 """The files of this folder, in the order of --help: a new command is a file and a word here."""
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     try:
         modules = {name: import_module(f"{__name__}.{name}") for name in COMMANDS}
+        argv = join_lists(argv, modules["fit"].LISTS) if argv[:1] == ["fit"] else argv
         description = "Split images into what they show and how; mix the two."
         parser = Parser(prog="chiasm", usage="chiasm COMMAND ...", description=description, epilog=STATUSES)
         version_line = f"chiasm {version('chiasm')}"

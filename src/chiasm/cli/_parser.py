@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from argparse import SUPPRESS, Action
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,7 +16,7 @@ WANTED = {
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
-    "tuple": "a list of numbers such as [8, 16]",
+    "tuple": "a list such as 8 16, or of names",
 }
 """What to give for a type, by the name that jsonargparse's messages have for it."""
 
@@ -52,6 +53,27 @@ def _wrong_value(message: str) -> str | None:
         return None
     flag = key if "." in key else key.replace("_", "-")
     return f"--{flag}: got {' '.join(value.split())!r}; give {wanted[0]}."
+
+
+def join_lists(argv: Sequence[str], flags: Collection[str]) -> list[str]:
+    """The command line with the words after some flags as one list: `--data.a_ignores rotate flip`.
+
+    Args:
+        argv: the words.
+        flags: those that take a list; a word with a bracket is a list already.
+    """
+    words: list[str] = []
+    taken: list[str] | None = None
+    for word in [*argv, "--"]:
+        if taken is not None and word.startswith("--"):
+            words += [taken[0]] if len(taken) == 1 and taken[0].startswith("[") else [f"[{', '.join(taken)}]"]
+            taken = None
+        if taken is None:
+            words.append(word)
+            taken = [] if word in flags else None
+        else:
+            taken.append(word)
+    return words[:-1]
 
 
 def output_file(path: Path, *endings: str) -> Path:

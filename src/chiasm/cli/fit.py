@@ -23,6 +23,8 @@ BUDGETS = {"epochs": "passes over the training images", "steps": "optimiser step
 COMMON = (
     "data.fit",
     "data.supervision",
+    "data.a_ignores",
+    "data.b_ignores",
     "data.held_out",
     "model.code_a",
     "model.code_b",
@@ -34,6 +36,8 @@ COMMON = (
 )
 """The settings that --help shows."""
 SETTINGS = tuple(flatten(to_dict(Config())))
+LISTS = tuple(f"--{key}" for key, value in flatten(to_dict(Config())).items() if isinstance(value, list))
+"""The flags that take several words."""
 
 
 def parser(argv: Sequence[str]) -> Parser:

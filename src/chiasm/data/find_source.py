@@ -40,8 +40,15 @@ def open_data(
         raise DataError(f"model.side_px: got {side_px}; give a number from 1 to {MAX_SIDE_PX}.")
     source = find_source(config)
     images = open_cached(source, side_px, config.fit, cache_dir, progress_bar)
+    unknown = [name for name in config.a_contents if name not in images.content_names]
+    if unknown and images.content_names:
+        raise DataError(
+            f"data.a_contents: got {unknown[0]!r}; {config.source} knows {', '.join(images.content_names)}: "
+            "name those that belong to code A, or none, --data.a_contents []."
+        )
     # Found anew every time, since the cache does not depend on what is ignored.
-    return dataclasses.replace(images, ignored=source.ignored) if isinstance(source, Folder) else images
+    ignored = source.ignored if isinstance(source, Folder) else images.ignored
+    return dataclasses.replace(images, ignored=ignored, a_contents=config.a_contents if images.content_names else ())
 
 
 def find_source(config: DataConfig) -> Source:

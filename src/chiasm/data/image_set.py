@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ class ImageSet:
         contents: [n, k] int64 index into content_values[k], or UNLABELLED.
         content_names: names of the k known content factors.
         content_values: for each content factor, the names of its values.
+        a_contents: those of content_names that belong to code A, beside the class.
         contents_complete: whether class and contents together say all that is in an image. A few known
             attributes among many (CelebA) do not, and no image of the set is then the truth of a mix.
         partition: [n] "train", "val" or "test" where the source has an official split, else None.
@@ -43,6 +46,7 @@ class ImageSet:
     contents: NDArray[np.int64]
     content_names: tuple[str, ...] = ()
     content_values: tuple[tuple[str, ...], ...] = ()
+    a_contents: tuple[str, ...] = ()
     contents_complete: bool = True
     partition: tuple[str, ...] | None = None
     skipped: tuple[tuple[str, str], ...] = field(default=())
@@ -57,6 +61,29 @@ class ImageSet:
         """Whether any class has two images, so that same-class swaps are possible."""
         labelled = self.classes[self.classes != UNLABELLED]
         return len(labelled) > 0 and int(np.bincount(labelled).max()) >= 2
+
+    @cached_property
+    def by_codes(self) -> ImageSet:
+        """The same images in classes of all that belongs to code A, so that contents are what belongs to code B.
+
+        A class without a name of its own: the person with the expression, where a_contents holds the expression.
+        """
+        if not self.a_contents:
+            return self
+        of_a = np.isin(self.content_names, self.a_contents)
+        labels = np.column_stack([self.classes, self.contents[:, of_a]])
+        values, combination = np.unique(labels, axis=0, return_inverse=True)
+        known = (labels != UNLABELLED).all(axis=1)
+        kept = [name for name, ours in zip(self.content_names, of_a, strict=True) if not ours]
+        return dataclasses.replace(
+            self,
+            classes=np.where(known, combination.reshape(-1), UNLABELLED),
+            class_names=tuple(" ".join(map(str, row)) for row in values.tolist()),
+            contents=np.ascontiguousarray(self.contents[:, ~of_a]),
+            content_names=tuple(kept),
+            content_values=tuple(v for v, ours in zip(self.content_values, of_a, strict=True) if not ours),
+            a_contents=(),
+        )
 
     def gather(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Copies images out of the memory map.

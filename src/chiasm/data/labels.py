@@ -18,7 +18,7 @@ def hide_labels(images: ImageSet, config: DataConfig) -> ImageSet:
     - `partial`: the class of a random fraction (data.labelled) of the images.
     - `pairs`: a random fraction of the images, in pairs known to share their class; each pair is a class
       of its own, for nothing says which pairs belong together.
-    - `none`: no label.
+    - `augmentations` and `none`: no label.
 
     Args:
         images: the images with all that is known.

@@ -110,7 +110,7 @@ class MixedSet:
     def triplets(self) -> Triplets:
         """Which images are mixed."""
         context, part = self.context, self.part
-        return sample_triplets(context.images, part.indices, context.num, context.seed, part.others, context.train)
+        return sample_triplets(context.images.by_codes, part.indices, context.num, context.seed, part.others, context.train)
 
     @property
     def num_left_out(self) -> int:
@@ -118,7 +118,7 @@ class MixedSet:
         context, part = self.context, self.part
         if not self.has_truth:
             return 0
-        return len(part.indices) - len(find_truths(context.images, part.indices, part.others, context.train))
+        return len(part.indices) - len(find_truths(context.images.by_codes, part.indices, part.others, context.train))
 
     @property
     def has_truth(self) -> bool:

@@ -101,13 +101,20 @@ def _open(fabric: Fabric, config: Config, progress_bar: bool) -> ImageSet:
         images = open_data(config.data, config.model.side_px, progress_bar=progress_bar and fabric.is_global_zero)
     if progress_bar and fabric.is_global_zero:
         announce(images)
-    asked = [f"loss.{key}" for key in config.loss.keys_that_need("classes")]
+    asked = [f"loss.{key}" for key in _keys_that_need_classes(config)]
     if asked and not hide_labels(images, config.data).has_classes:
         raise ConfigError(
             f"{', '.join(asked)}: {config.data.source} shows no two images of one class; put "
             "each class into a subfolder of its own, or train without labels: --preset unlabelled"
         )
     return images
+
+
+def _keys_that_need_classes(config: Config) -> list[str]:
+    """The terms in use that need labels: without them an image, changed, is a partner, but of no class."""
+    keys = config.loss.keys_that_need("classes")
+    own = config.loss.keys_that_need("partners") if config.data.supervision == "augmentations" else []
+    return [key for key in keys if key not in own]
 
 
 def _split(fabric: Fabric, run: RunFolder, config: Config, images: ImageSet) -> Split:

@@ -38,7 +38,7 @@ class Validation:
         self.images = images
         self.split = split
         self.batch = Batches(images, split.val, batch_size=2 * num_pairs, seed=seed).at(0)
-        self.triplets = sample_triplets(images, split.val, 4 * num_pairs, seed, train=split.train)
+        self.triplets = sample_triplets(images.by_codes, split.val, 4 * num_pairs, seed, train=split.train)
         self.shortcut_pairs = self._choose_shortcut_pairs()
 
     @torch.inference_mode()
@@ -68,7 +68,7 @@ class Validation:
 
     def swap_matrix(self, objective: Objective) -> Image.Image:
         """A of some held-out images (rows) with B of others (columns)."""
-        a_from, b_from = choose_matrix(self.images, self.split.val, NUM_MATRIX)
+        a_from, b_from = choose_matrix(self.images.by_codes, self.split.val, NUM_MATRIX)
         bytes_a, bytes_b = self.images.images[a_from], self.images.images[b_from]
         a, _ = encode(objective.model, bytes_a)
         _, b = encode(objective.model, bytes_b)
@@ -79,7 +79,7 @@ class Validation:
     def _choose_shortcut_pairs(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Pairs of images of different classes: of one class, x2 would be the right answer."""
         first, second = self.batch.index.reshape(2, -1)
-        classes = self.images.classes
+        classes = self.images.by_codes.classes
         differ = (classes[first] != classes[second]) | (classes[first] == UNLABELLED)
         chosen = np.flatnonzero(differ if differ.any() else np.ones_like(differ))[:NUM_SHORTCUT_PAIRS]
         return self.images.gather(first[chosen]), self.images.gather(second[chosen])

@@ -66,7 +66,7 @@ def measure(mixed: MixedSet) -> MetricResult:
     Source: docs/method.md, sections 6 and 7.
     """
     context, (x1, x2, _) = mixed.context, mixed.triplets
-    classes = context.images.classes
+    classes = context.images.by_codes.classes
     differ = np.flatnonzero((classes[x1] != classes[x2]) | ((classes[x1] == UNLABELLED) & (x1 != x2)))[:MAX_PAIRS]
     if len(differ) == 0:
         return "no two mixed images differ in class"

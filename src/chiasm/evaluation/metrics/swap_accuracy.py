@@ -35,7 +35,7 @@ def measure(mixed: MixedSet) -> MetricResult:
         return "no factor has two values in the training images, so that no classifier can be trained"
     images = context.images
     factors, labels = factor_labels(images)
-    wanted = np.column_stack([labels[x1, :1], labels[x2, 1:]])
+    wanted = np.where(np.isin(factors, of_a(images.a_contents)), labels[x1], labels[x2])
     real = np.random.default_rng([context.seed, 19]).permutation(part.indices)[:MAX_REAL]
     real_labels, means, notes = labels[real], None, {}
     if part.name == CLASSES:
@@ -59,6 +59,11 @@ def measure(mixed: MixedSet) -> MetricResult:
         means,
         context.seed,
     )
+
+
+def of_a(contents: tuple[str, ...]) -> tuple[str, ...]:
+    """The factors that mixes have from x1: the class, and contents that belong to code A."""
+    return (CLASS, *contents)
 
 
 def every_second(classes: Labels, index: Labels) -> Labels:
