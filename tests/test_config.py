@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from chiasm.config import Config, ConfigError, DataConfig, LossConfig, ModelConfig, TrainConfig
+from chiasm.config import Config, ConfigError, DataConfig, LossConfig, ModelConfig, StrengthConfig, TrainConfig
 from chiasm.overrides import from_dict, to_dict
 from chiasm.presets import PRESETS, from_preset
 
@@ -26,6 +26,7 @@ def test_unknown_key_is_named() -> None:
         ({"model": {"output": "relu"}}, "model.output"),
         ({"train": {"betas": [0.5], "steps": 1}}, "train.betas"),
         ({"data": {"avatars": {"mirror": "yes"}}}, "data.avatars.mirror"),
+        ({"data": {"a_ignores": ["turn"]}}, "data.a_ignores.*'rotate'"),
     ],
 )
 def test_wrong_type_is_refused_by_key(values: dict, key: str) -> None:
@@ -44,6 +45,15 @@ def test_wrong_type_is_refused_by_key(values: dict, key: str) -> None:
         (lambda: LossConfig(weight_swap=0.0, gamma=1.0), "loss.weight_rec", "weight"),
         (lambda: LossConfig(weight_swap=0.0, weight_rec=1.0, cross_start=0.5), "loss.cross_start", "weight_direct"),
         (lambda: DataConfig(held_out=0.0), "data.held_out", "fraction"),
+        (lambda: DataConfig(supervision="augmentations"), "data.a_ignores", "rotate flip"),
+        (lambda: DataConfig(a_ignores=("flip", "flip")), "data.a_ignores", "once"),
+        (lambda: DataConfig(a_ignores=("flip",), b_ignores=("flip",)), "data.b_ignores", "ignores flip already"),
+        (
+            lambda: DataConfig(b_ignores=("blur",), strength=StrengthConfig(blur=0.0)),
+            "data.b_ignores",
+            "data.strength.blur",
+        ),
+        (lambda: StrengthConfig(rotate=200.0), "data.strength.rotate", "180"),
     ],
 )
 def test_impossible_combination_names_key_and_remedy(build, key: str, remedy: str) -> None:

@@ -23,7 +23,8 @@ from chiasm.evaluation.fitting import FitSettings
 from chiasm.evaluation.metrics.swap_error import find_references
 from chiasm.evaluation.references import mean_image
 from chiasm.objective import build_objective
-from chiasm.presets import tiny
+from chiasm.overrides import changed, lookup
+from chiasm.presets import tiny, unlabelled
 from chiasm.training import fit
 
 
@@ -62,6 +63,22 @@ def test_no_training_learns_from_held_out_images(method: str, tmp_path: Path, mo
     exchanged = dataclasses.replace(exchanged, class_names=(*images.class_names, "a class that training never shows"))
     for i, shown in enumerate((images, exchanged)):
         run = train(shown, split, config, build, tmp_path / str(i), monkeypatch)
+        weights.append(load_model(run).state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_without_labels_training_knows_no_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels that are noise give the same weights to the last bit."""
+    config = changed(tiny(), {k: lookup(unlabelled(), k) for k in ("data.supervision", "data.a_ignores")})
+    config = changed(config, {"loss.weight_adversary": 0.0, "train.steps": 6, "model.disc_a": True})
+    images = open_data(config.data, config.model.side_px, progress_bar=False)
+    split = make_split(images, config.data)
+    rng, weights = np.random.default_rng(0), []
+    noise = dataclasses.replace(
+        images, classes=rng.permutation(images.classes), contents=rng.permutation(images.contents)
+    )
+    for i, shown in enumerate((images, noise)):
+        run = train(shown, split, config, build_objective, tmp_path / str(i), monkeypatch)
         weights.append(load_model(run).state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 

@@ -189,9 +189,7 @@ def test_noise_on_the_mix_changes_only_what_is_read_from_it(model: CrossModel, x
 WITHOUT_LABELS = DataConfig(supervision="augmentations", a_ignores=("rotate", "flip"))
 
 
-def test_without_labels_code_a_of_the_changed_image_draws_the_unchanged_one(
-    model: CrossModel, x: torch.Tensor
-) -> None:
+def test_without_labels_code_a_of_the_changed_image_draws_the_unchanged_one(model: CrossModel, x: torch.Tensor) -> None:
     objective = Objective(model, LossConfig.only(weight_swap=1.0), data=WITHOUT_LABELS)
     model.eval()  # the objective alone trains: batch statistics would differ
     seen = {}

@@ -134,17 +134,21 @@ class DataConfig:
         for key in ("a_ignores", "b_ignores"):
             self._check_ignored(f"data.{key}", getattr(self, key))
         both = [name for name in self.a_ignores if name in self.b_ignores]
-        require(not both, "data.b_ignores", self.b_ignores, f"code A ignores {' and '.join(both)} already; leave it out")
+        require(
+            not both, "data.b_ignores", self.b_ignores, f"code A ignores {' and '.join(both)} already; leave it out"
+        )
         named = self.supervision != "augmentations" or bool(self.a_ignores)
         wanted = "without labels this is all that parts the codes; name what code A must ignore, such as rotate flip"
         require(named, "data.a_ignores", self.a_ignores, wanted)
 
     def _check_ignored(self, key: str, names: tuple[Augmentation, ...]) -> None:
-        unknown = [name for name in names if name not in get_args(Augmentation)]
-        require(not unknown, key, names, f"give any of {', '.join(get_args(Augmentation))}")
+        known = get_args(Augmentation)
+        require(set(names) <= set(known), key, names, f"give any of {', '.join(known)}")
         require(len(set(names)) == len(names), key, names, "give each once")
         still = [name for name in names if getattr(self.strength, name) == 0]
-        require(not still, key, names, f"give data.strength.{still[0] if still else ''} a number above 0, or leave it out")
+        require(
+            not still, key, names, f"give data.strength.{still[0] if still else ''} a number above 0, or leave it out"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,3 +51,16 @@ def test_gather_copies_in_order(image_set):
     assert pixels[:, 0, 0, 0].tolist() == [3, 1, 3]
     pixels[:] = 99
     assert images.images.max() == 4
+
+
+def test_by_codes_a_class_is_all_that_belongs_to_code_a(image_set):
+    contents = np.array([[0, 0], [0, 1], [1, 0], [0, 0], [0, 1], [UNLABELLED, 0]])
+    known = {"content_names": ("expression", "tilt"), "content_values": (("sad", "glad"), ("-20", "20"))}
+    images = image_set([0, 0, 0, 1, 1, 1], contents=contents, **known)
+    assert images.by_codes is images
+    parted = image_set([0, 0, 0, 1, 1, 1], contents=contents, **known, a_contents=("expression",)).by_codes
+    assert parted.classes[0] == parted.classes[1]
+    assert len(set(parted.classes[[0, 2, 3]].tolist())) == 3
+    assert parted.classes[5] == UNLABELLED
+    assert (parted.content_names, parted.content_values) == (("tilt",), (("-20", "20"),))
+    assert parted.true_mix(np.array([0]), np.array([4])).tolist() == [1]

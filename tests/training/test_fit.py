@@ -185,9 +185,13 @@ def test_images_without_classes_are_refused_with_the_remedy(config: Config, tmp_
     flat = dataclasses.replace(config, data=dataclasses.replace(config.data, source=str(tmp_path)))
     with pytest.raises(ConfigError, match="--preset unlabelled"):
         fit(flat, runs=tmp_path / "runs", progress_bar=False)
-    loss = unlabelled().loss
-    result = fit(dataclasses.replace(flat, loss=loss), runs=tmp_path / "runs", progress_bar=False)
-    assert set(result.metrics) >= {"swap/reconstruction", "val/rec"}
+    data = dataclasses.replace(flat.data, supervision="augmentations", a_ignores=("rotate", "flip"))
+    with pytest.raises(ConfigError, match="loss.weight_adversary: "):
+        fit(dataclasses.replace(flat, data=data), runs=tmp_path / "runs", progress_bar=False)
+    flat = dataclasses.replace(flat, data=data, loss=unlabelled().loss)
+    result = fit(flat, runs=tmp_path / "runs", progress_bar=False)
+    assert set(result.metrics) >= {"swap/reconstruction", "val/swap", "moves/a_rotate", "moves/b_flip"}
+    assert "flip: code A moves by" in summary(result)
 
 
 def test_celeba_in_the_official_layout_trains_end_to_end(tmp_path: Path) -> None:

@@ -110,7 +110,9 @@ class MixedSet:
     def triplets(self) -> Triplets:
         """Which images are mixed."""
         context, part = self.context, self.part
-        return sample_triplets(context.images.by_codes, part.indices, context.num, context.seed, part.others, context.train)
+        return sample_triplets(
+            context.images.by_codes, part.indices, context.num, context.seed, part.others, context.train
+        )
 
     @property
     def num_left_out(self) -> int:

@@ -94,7 +94,9 @@ class Loop:
         self.batches = Batches(shown, split.train, train.batch_size, train.seed, fabric.global_rank, fabric.world_size)
         self.classes = shown.classes
         self.budget = Budget.of(train, self.batches.steps_per_epoch)
-        self.validation = Validation(images, split, train.num_val_pairs, train.seed)
+        self.validation = Validation(
+            images, split, train.num_val_pairs, train.seed, (*config.data.a_ignores, *config.data.b_ignores)
+        )
         torch.manual_seed(train.seed)
         self.objective, discriminator = build(config, shown)
         self.parts: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {}

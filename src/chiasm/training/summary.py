@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chiasm.evaluation.metrics.invariance import told
 from chiasm.training.loop import FitResult
 
 
@@ -21,6 +22,8 @@ def summary(result: FitResult) -> str:
             value = metrics[f"swap/{name}"]
             ratio = "" if name == "swap" else f"   swap is {swap / value:.2f} of it"
             lines.append(f"  {label:<14}  {value:.3f}{ratio}")
+    changes = [name.removeprefix("moves/a_") for name in metrics if name.startswith("moves/a_")]
+    lines += [told(name, metrics[f"moves/a_{name}"], metrics[f"moves/b_{name}"]) for name in changes]
     lines += [f"alarm: {alarm}" for alarm in result.alarms]
     lines += ["figures:", *(f"  {path}" for path in result.figures)]
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from chiasm.config import Augmentation
 from chiasm.cross import disassemble, mix, reassemble
 from chiasm.data import UNLABELLED, Batches, ImageSet, Split, save_image
-from chiasm.evaluation.metrics.shortcuts import shortcut_values
+from chiasm.evaluation.metrics.invariance import distances
+from chiasm.evaluation.metrics.shortcuts import ratio, shortcut_values
 from chiasm.evaluation.swap import swap_errors
 from chiasm.evaluation.triplets import sample_triplets
 from chiasm.inference import encode, generate, to_bytes, to_unit
@@ -32,10 +35,13 @@ class Validation:
         split: its split.
         num_pairs: pairs to measure.
         seed: of the choice of images.
+        ignored: the changes that a code must not tell of; how far both codes move under each is measured.
     """
 
-    def __init__(self, images: ImageSet, split: Split, num_pairs: int, seed: int) -> None:
-        self.images = images
+    def __init__(
+        self, images: ImageSet, split: Split, num_pairs: int, seed: int, ignored: Sequence[Augmentation] = ()
+    ) -> None:
+        self.images, self.ignored = images, ignored
         self.split = split
         self.batch = Batches(images, split.val, batch_size=2 * num_pairs, seed=seed).at(0)
         self.triplets = sample_triplets(images.by_codes, split.val, 4 * num_pairs, seed, train=split.train)
@@ -53,6 +59,8 @@ class Validation:
         errors = swap_errors(objective.model, self.images, self.triplets)
         shortcuts = shortcut_values(objective.model, *self.shortcut_pairs)
         values |= {f"swap/{name}": value for name, value in errors.items()}
+        moved = distances(objective.model, self.shortcut_pairs[0], self.ignored, seed=0)
+        values |= {f"moves/{c}_{name}": ratio(*pair) for name, codes in moved.items() for c, pair in codes.items()}
         return values | {f"shortcut/{name}": value for name, value in shortcuts.items()}
 
     @torch.inference_mode()

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 from chiasm.config import ConfigError
 from chiasm.evaluation.context import MetricResult, MixedSet
 from chiasm.evaluation.format import Row
-from chiasm.evaluation.metrics import disentanglement, leakage, realism, shortcuts, swap_accuracy, swap_error
+from chiasm.evaluation.metrics import (
+    disentanglement,
+    invariance,
+    leakage,
+    realism,
+    shortcuts,
+    swap_accuracy,
+    swap_error,
+)
 
 
 class Metric(NamedTuple):
@@ -27,6 +35,7 @@ METRICS: dict[str, Metric] = {
     "swap": Metric(swap_error.measure, swap_error.rows),
     "leakage": Metric(leakage.measure, leakage.rows),
     "swap_accuracy": Metric(swap_accuracy.measure, swap_accuracy.rows),
+    "invariance": Metric(invariance.measure, invariance.rows),
     "shortcuts": Metric(shortcuts.measure, shortcuts.rows),
     "realism": Metric(realism.measure, realism.rows),
     "disentanglement": Metric(disentanglement.measure, disentanglement.rows),

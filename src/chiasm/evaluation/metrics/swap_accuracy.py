@@ -58,6 +58,7 @@ def measure(mixed: MixedSet) -> MetricResult:
         mixed.groups,
         means,
         context.seed,
+        images.a_contents,
     )
 
 
@@ -78,7 +79,7 @@ def rows(values: Mapping[str, Any]) -> Iterator[Row]:
     """A row for each factor."""
     yield "swap accuracy %", *SHOWN.values()
     for factor, rates in values.items():
-        yield f"{factor} of {'x1' if factor == CLASS else 'x2'}", *(percent(rates[key]) for key in SHOWN)
+        yield f"{factor} of x{rates['image']}", *(percent(rates[key]) for key in SHOWN)
 
 
 def swap_accuracy(
@@ -92,6 +93,7 @@ def swap_accuracy(
     groups: Groups,
     means: ClassMeans | None = None,
     seed: int = 0,
+    a_contents: tuple[str, ...] = (),
 ) -> dict[str, dict]:
     """Share of mixes with x1's class and each of x2's content values, beside a ceiling and both copies.
 
@@ -106,9 +108,10 @@ def swap_accuracy(
         groups: [n] what the bootstrap resamples each mix with.
         means: reads the class instead of the classifier's head, for classes that it was not trained on.
         seed: of the bootstrap.
+        a_contents: factors that mixes have from x1, beside the class.
 
     Returns:
-        For each factor `mix`, `ceiling`, `copy_x1`, `copy_x2`; a factor without labels is left out.
+        For each factor `mix`, `ceiling`, `copy_x1`, `copy_x2`, and as `image` 1 or 2, of which it is; a factor without labels is left out.
     """
     shown = {"mix": mixes, "copy_x1": torch.from_numpy(x1), "copy_x2": torch.from_numpy(x2)}
     read = {name: _read(net, means, images) for name, images in shown.items()}
@@ -123,7 +126,9 @@ def swap_accuracy(
         results[factor] = {
             name: interval((values[:, k] == wanted[:, k])[known], groups[known], seed=seed)
             for name, values in read.items()
-        } | {"ceiling": interval(right_real, real_groups[known_real], seed=seed)}
+        }
+        results[factor]["ceiling"] = interval(right_real, real_groups[known_real], seed=seed)
+        results[factor]["image"] = 1 if factor in of_a(a_contents) else 2
     return results
 
 

@@ -57,7 +57,9 @@ def measure(mixed: MixedSet) -> MetricResult:
     context, triplets = mixed.context, mixed.triplets
     mixes, reconstructions = mixed.generated
     if mixed.has_truth:
-        errors = recombination_errors(context.images.by_codes, triplets, mixes, reconstructions, mixed.part.pool, context.mean)
+        errors = recombination_errors(
+            context.images.by_codes, triplets, mixes, reconstructions, mixed.part.pool, context.mean
+        )
         results = summarise(errors, mixed.groups, context.seed)
         return results | {name: TOO_FEW for name in errors if name not in results}
     x1 = to_unit(torch.from_numpy(context.images.gather(mixed.target)))
