@@ -12,6 +12,7 @@ from PIL import Image
 
 import chiasm.cli
 from chiasm.cli import COMMANDS, main
+from chiasm.cli._parser import join_lists
 from chiasm.cli.fit import COMMON, SETTINGS
 from chiasm.presets import PRESETS
 
@@ -117,7 +118,7 @@ def printed_by(*arguments: str) -> str:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_short_and_in_plain_words(command: str) -> None:
     printed = printed_by(command, "--help")
-    assert len(printed.splitlines()) <= 70
+    assert len(printed.splitlines()) <= 74
     for never in ("<class", "null", "Path to a configuration", "type:", "[options] "):
         assert never not in printed, never
 
@@ -191,6 +192,50 @@ def test_data_describes_a_folder(tmp_path: Path, capsys) -> None:
     printed = capsys.readouterr().out
     assert "broken.png" in printed
     assert sheet.exists()
+
+
+def test_data_shows_what_the_codes_may_be_told_to_ignore(tmp_path: Path, capsys) -> None:
+    sheet = tmp_path / "sheet.png"
+    flags = ["--side-px", "16", "--augmentations", "-o", str(sheet)]
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    assert main(["data", str(tmp_path), *flags]) == 0
+    assert "as they are, rotate, flip, shift, zoom, colour, light, blur" in capsys.readouterr().out
+    assert Image.open(sheet).size == (5 * 18 - 2, 8 * 18 - 2)
+
+
+def test_a_folder_without_classes_trains_without_labels_and_says_so(tmp_path: Path, capsys) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    small = "--model.side_px 16 --model.encoder_widths 8 8 --model.generator_widths 8 8 8 --train.num_val_pairs 2"
+    flags = ["--runs", str(tmp_path / "runs"), "--steps", "2", "--train.batch_size", "4", *small.split()]
+    assert main(["fit", str(tmp_path), *flags]) == 0
+    told = capsys.readouterr()
+    assert "--preset unlabelled" in told.err
+    assert "rotate: code A moves by" in told.out
+    assert main(["fit", str(tmp_path), "--preset", "compact", *flags]) == 2
+    assert "no two images of one class" in capsys.readouterr().err
+
+
+def test_words_after_a_flag_that_takes_a_list_are_one_list() -> None:
+    words = [
+        "fit",
+        "--data.a_ignores",
+        "rotate",
+        "flip",
+        "--seed",
+        "3",
+        "--data.b_ignores",
+        "[blur]",
+        "--model.dense_widths",
+        "8",
+    ]
+    joined = join_lists(words, ("--data.a_ignores", "--data.b_ignores", "--model.dense_widths"))
+    expected = ["fit", "--data.a_ignores", "[rotate, flip]", "--seed", "3", "--data.b_ignores", "[blur]"]
+    assert joined == [*expected, "--model.dense_widths", "[8]"]
+    assert join_lists(["fit", "--data.a_ignores"], ("--data.a_ignores",)) == ["fit", "--data.a_ignores", "[]"]
 
 
 def test_help_and_import_load_nothing_heavy() -> None:

@@ -103,13 +103,13 @@ class DataConfig:
     split_seed: int = number(0, 0, MAX_SEED)
     """Seed of the split, independent of the training seed so that runs stay comparable."""
     supervision: Literal["class", "partial", "pairs", "augmentations", "none"] = "class"
-    """Labels that training sees: all, of some images, that some pairs share their class; none, but what each code
-    must ignore ('augmentations'); or none."""
+    """Labels that training sees: all, of some images, that some pairs share their class, or none; none, but a_ignores,
+    is 'augmentations'."""
     labelled: float = 0.1
     """Fraction of the images that 'partial' or 'pairs' shows labels of."""
     a_ignores: tuple[Augmentation, ...] = ()
-    """What code A must not tell, any of rotate, flip, shift, zoom, colour, light, blur: in training it is read from
-    images changed so, and must draw them as they were."""
+    """What code A must not tell, of rotate flip shift zoom colour light blur: it is read from images changed so, and
+    must draw them as they were."""
     b_ignores: tuple[Augmentation, ...] = ()
     """Likewise code B."""
     strength: StrengthConfig = field(default_factory=StrengthConfig)

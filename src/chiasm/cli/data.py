@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 from jsonargparse import Namespace
 
 from chiasm.cli._parser import Parser, output_file
-from chiasm.config import DataConfig
+from chiasm.config import Augmentation, DataConfig, StrengthConfig
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+NUM_CHANGED = 12
 HELP = "what a collection of images holds"
 
 
@@ -24,6 +31,9 @@ def parser(argv: Sequence[str]) -> Parser:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("contact_sheet.png"), metavar="FILE", help="the contact sheet"
     )
+    parser.add_argument(
+        "--augmentations", action="store_true", help="show instead what --data.a_ignores and b_ignores may name"
+    )
     return parser
 
 
@@ -36,5 +46,24 @@ def run(options: Namespace) -> None:
 
     images = open_data(DataConfig(source=options.source), options.side_px)
     print(describe(images))
-    save_image(contact_sheet(images, np.arange(len(images)), 12), output)
+    if options.augmentations:
+        names, sheet = _changed(images.gather(np.random.default_rng(0).permutation(len(images))[:NUM_CHANGED]))
+        print(f"rows of the contact sheet: as they are, {', '.join(names)}, each as strong as --data.strength has it")
+    else:
+        sheet = contact_sheet(images, np.arange(len(images)), 12)
+    save_image(sheet, output)
     print(f"contact sheet: {output}")
+
+
+def _changed(images: NDArray[np.uint8]) -> tuple[tuple[str, ...], Image.Image]:
+    """The changes by name, and a sheet: images as they are in its first row, each change in a row of its own."""
+    import torch
+
+    from chiasm.augment import change
+    from chiasm.inference import to_bytes, to_unit
+    from chiasm.plots import tile
+
+    torch.manual_seed(0)
+    names = get_args(Augmentation)
+    x = to_unit(torch.from_numpy(images))
+    return names, tile([images, *(to_bytes(change(x, (name,), StrengthConfig())) for name in names)])

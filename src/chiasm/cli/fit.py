@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,11 @@ COMMON = (
     "train.accelerator",
 )
 """The settings that --help shows."""
+WITHOUT_CLASSES = (
+    "{source} shows no two images of one class, so this is --preset unlabelled: code A becomes what is left when an "
+    "image is turned and mirrored, code B the turn and the side. Other changes: --data.a_ignores; or put each class "
+    "into a subfolder of its own."
+)
 SETTINGS = tuple(flatten(to_dict(Config())))
 LISTS = tuple(f"--{key}" for key, value in flatten(to_dict(Config())).items() if isinstance(value, list))
 """The flags that take several words."""
@@ -67,12 +73,26 @@ def run(options: Namespace) -> int:
     """Train, and print what was reached; returns the exit status."""
     config = _config(options)
     runs = runs_folder(options.runs)
-    from chiasm.training import fit
+    from chiasm.training import NoClassesError, fit
     from chiasm.training.summary import summary
 
-    result = fit(config, name=options.name, runs=runs, resume=options.resume, overwrite=options.overwrite)
+    chosen = any(option is not None for option in (options.preset, options.config, options.resume))
+    named = {"name": options.name, "runs": runs, "resume": options.resume, "overwrite": options.overwrite}
+    try:
+        result = fit(config, **named)
+    except NoClassesError:
+        if chosen:
+            raise
+        print(WITHOUT_CLASSES.format(source=config.data.source), file=sys.stderr)
+        result = fit(_unlabelled(config), **named)
     print(summary(result))
     return STOPPED if result.interrupted else 0
+
+
+def _unlabelled(config: Config) -> Config:
+    """The settings that differ from the default's on top of those for images without labels."""
+    usual, given = (flatten(to_dict(c)) for c in (from_preset("compact"), config))
+    return from_preset("unlabelled", {key: value for key, value in given.items() if value != usual[key]})
 
 
 def _add_usual(parser: Parser) -> None:

@@ -26,6 +26,10 @@ SHAPES = ("gan.widths", "gan.conditional")
 SWITCHES = ("gan.weight", "loss.weight_adversary", "loss.weight_classifier")
 
 
+class NoClassesError(ConfigError):
+    """Images without the classes that the loss needs."""
+
+
 def fit(
     config: Config,
     *,
@@ -103,7 +107,7 @@ def _open(fabric: Fabric, config: Config, progress_bar: bool) -> ImageSet:
         announce(images)
     asked = [f"loss.{key}" for key in _keys_that_need_classes(config)]
     if asked and not hide_labels(images, config.data).has_classes:
-        raise ConfigError(
+        raise NoClassesError(
             f"{', '.join(asked)}: {config.data.source} shows no two images of one class; put "
             "each class into a subfolder of its own, or train without labels: --preset unlabelled"
         )

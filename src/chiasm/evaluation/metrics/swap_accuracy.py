@@ -111,7 +111,8 @@ def swap_accuracy(
         a_contents: factors that mixes have from x1, beside the class.
 
     Returns:
-        For each factor `mix`, `ceiling`, `copy_x1`, `copy_x2`, and as `image` 1 or 2, of which it is; a factor without labels is left out.
+        For each factor `mix`, `ceiling`, `copy_x1`, `copy_x2`, and as `image` 1 or 2, of which it is; a factor
+        without labels is left out.
     """
     shown = {"mix": mixes, "copy_x1": torch.from_numpy(x1), "copy_x2": torch.from_numpy(x2)}
     read = {name: _read(net, means, images) for name, images in shown.items()}
