@@ -153,7 +153,7 @@ def test_version_and_no_command_at_all() -> None:
         (["fit", "--max-minutes", "long"], "--max-minutes: got 'long'; give a number."),
         (["fit", "--data.avatars.mirror", "maybe"], "--data.avatars.mirror: got 'maybe'; give true or false."),
         (["fit", "--gan.kind", "x"], "--gan.kind: got 'x'; give one of 'hinge', 'lsgan'."),
-        (["fit", "--gan.widths", "x"], "--gan.widths: got 'x'; give a list such as 8 16, or of names."),
+        (["fit", "--gan.widths", "x"], "--gan.widths: got 'x'; give a whole number."),
         (["sweep", "--seeds", "0", "x"], "--seeds: got 'x'; give a whole number."),
     ],
 )
