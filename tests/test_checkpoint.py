@@ -70,7 +70,7 @@ def test_a_model_remembers_how_its_images_became_square(model: CrossModel, tmp_p
     assert "fit = pad" in describe_model(loaded)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"fit": "stretch"}))
-    with pytest.raises(CheckpointError, match="'stretch'; give one of 'crop', 'pad'"):
+    with pytest.raises(CheckpointError, match="'stretch'; give one of 'crop', 'close', 'pad'"):
         load_model(tmp_path)
     del config["fit"]  # as older models were saved
     (tmp_path / "config.json").write_text(json.dumps(config))

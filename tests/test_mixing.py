@@ -46,7 +46,7 @@ def test_codes_of_an_image_generate_its_reconstruction(trained: Path, images: li
     assert np.abs(x_rec.astype(int) - np.asarray(mixer.mix(images[0], images[0]), int)).max() <= 1
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("fit", ["crop", "close", "pad"])
 def test_a_wide_image_becomes_square_as_in_training(fit: str, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (10, 30, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "wide.png")

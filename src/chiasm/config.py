@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from chiasm.checks import ConfigError, absolute_source, check_numbers, number, require
 
-Fit = Literal["crop", "pad"]
+Fit = Literal["crop", "close", "pad"]
 """How an image becomes square: by cutting out its centre, or by repeating its edge."""
 
 EncoderKind = Literal["spatial", "pooled"]
@@ -95,7 +95,8 @@ class DataConfig:
     source: str = "avatars"
     """'avatars', a folder of images, or any other source in README.md; paths become absolute."""
     fit: Fit = "crop"
-    """How an image becomes square: 'crop' its centre, or 'pad' it with its own edge."""
+    """How an image becomes square: 'crop' its centre, 'close' crops the middle three fifths of that, such as the face
+    of a portrait aligned as CelebA's, or 'pad' it with its own edge."""
     held_out: float = 0.2
     """Fraction of the images (combinations) kept from training: half for validation, half for the test."""
     held_out_classes: float = 0.1

@@ -50,7 +50,7 @@ def square(image: ImageLike, side_px: int, fit: Fit) -> NDArray[np.uint8]:
     Args:
         image: in any of the ways of ImageLike.
         side_px: height and width of the result.
-        fit: 'crop' or 'pad', see chiasm.data.decode_image.
+        fit: 'crop', 'close' or 'pad', see chiasm.data.decode_image.
 
     Returns:
         [3, side_px, side_px] uint8.

@@ -26,7 +26,7 @@ def test_pad_keeps_everything_and_repeats_the_edge():
 
 
 @pytest.mark.parametrize("size", [(1, 500), (500, 1), (1, 1)])
-@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("fit", ["crop", "close", "pad"])
 def test_extreme_shapes(size, fit):
     assert (decode_image(Image.new("RGB", size, (9, 8, 7)), 8, fit)[0] == 9).all()
 

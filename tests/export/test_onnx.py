@@ -27,7 +27,7 @@ def noise(num: int, side_px: int = 16) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (num, 3, side_px, side_px), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("fit", ["crop", "close", "pad"])
 def test_the_example_gives_the_same_image_in_a_process_without_torch(
     fit: str, model_folder: Path, photographs: list[Path], tmp_path: Path
 ) -> None:

@@ -111,7 +111,7 @@ def test_it_may_connect_to_nothing(address: str) -> None:
         assert page.evaluate(script, f"{address}/page.css") == "refused"
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("fit", ["crop", "close", "pad"])
 def test_photographs_become_squares_as_in_training(fit: str, page_folder: Path, photographs: list[Path]) -> None:
     script = """async ([text, fit]) => {
         const file = new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))]);

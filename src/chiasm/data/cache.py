@@ -46,7 +46,7 @@ def open_cached(
     Args:
         source: where the images come from.
         side_px: height and width of the decoded images.
-        fit: 'crop' or 'pad'.
+        fit: 'crop', 'close' or 'pad'.
         cache_dir: folder of the caches; default_cache_dir() when not given.
         progress_bar: whether to show a bar while decoding.
 

@@ -15,10 +15,11 @@ CONFIG = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
 def prepare(path: str, side: int) -> np.ndarray:
     """An opaque photograph as the model's square, as in training: [1, 3, side, side] float32 in [-1, 1]."""
     file = Image.open(path)
-    file.draft(None, (2 * side, 2 * side))
+    part = 0.6 if CONFIG["fit"] == "close" else 1.0
+    file.draft(None, (round(2 * side / part), round(2 * side / part)))
     image = ImageOps.exif_transpose(file).convert("RGB")
-    edge = (min if CONFIG["fit"] == "crop" else max)(image.size)
-    left, top = ((length - edge) / 2 if CONFIG["fit"] == "crop" else 0 for length in image.size)
+    edge = max(image.size) if CONFIG["fit"] == "pad" else part * min(image.size)
+    left, top = (0 if CONFIG["fit"] == "pad" else (length - edge) / 2 for length in image.size)
     box = (left, top, image.width - left, image.height - top)
     inner = [max(1, round(side / edge * (end - start))) for start, end in ((box[0], box[2]), (box[1], box[3]))]
     pixels = np.asarray(image.resize(inner, Image.Resampling.LANCZOS, box, reducing_gap=3.0), dtype=np.float32)

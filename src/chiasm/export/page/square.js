@@ -21,8 +21,8 @@ async function decode(file) {
 async function readSquare(file, side, fit) {
   const image = await decode(file);
   const { width, height } = image;
-  if (fit === "crop") {
-    const edge = Math.min(width, height), left = (width - edge) / 2, top = (height - edge) / 2;
+  if (fit !== "pad") {
+    const edge = Math.min(width, height) * (fit === "close" ? 0.6 : 1), left = (width - edge) / 2, top = (height - edge) / 2;
     return new ImageData(resize(image, side, side, [left, top, left + edge, top + edge]).data, side, side);
   }
   const scale = side / Math.max(width, height);
