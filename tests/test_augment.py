@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 import torch
 
-from chiasm.augment import MOVES, PAINTS, blur, change, colour, light, random_shift, sample
+from chiasm.augment import MOVES, PAINTS, blur, change, change_alike, colour, light, random_shift, sample
 from chiasm.config import Augmentation, StrengthConfig
 
 
@@ -137,3 +137,15 @@ def test_blur_keeps_a_plain_image_and_takes_away_what_is_fine() -> None:
     fine = torch.ones(64, 3, 16, 16)
     fine[..., ::2] = -1
     assert blur(fine, 0.2).abs().amax(dim=(1, 2, 3)).median() < 0.5
+
+
+def test_images_at_one_place_are_changed_alike_and_those_at_others_differently() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 16, 16).repeat(6, 1, 1, 1)
+    names, before = ("rotate", "zoom", "light", "colour"), torch.get_rng_state()
+    one, other = change_alike([x, x.clone()], names, StrengthConfig())
+    assert torch.equal(one, other)
+    assert not torch.equal(one[0], one[1])
+    assert not torch.equal(one, change_alike([x], names, StrengthConfig())[0])
+    torch.set_rng_state(before)
+    assert torch.equal(one, change_alike([x], names, StrengthConfig())[0])

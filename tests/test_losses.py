@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from chiasm.losses import (
+    perceptual_loss,
     classification_loss,
     code_cycle_loss,
     code_decay,
@@ -132,3 +133,9 @@ def test_contrastive_loss_of_an_image_with_itself_has_no_gradient() -> None:
     contrastive_loss(code, code).backward()
     assert code.grad is not None
     assert not code.grad.any()
+
+
+def test_perceptual_loss_is_the_mean_share_that_features_are_off() -> None:
+    wanted = [torch.tensor([[1.0, -3.0]]), torch.tensor([[10.0, 10.0]])]
+    generated = [torch.tensor([[2.0, -3.0]]), torch.tensor([[10.0, 5.0]])]
+    assert perceptual_loss(wanted, generated) == pytest.approx((0.5 / 2 + 2.5 / 10) / 2)

@@ -4,9 +4,10 @@ from torch.nn import functional as F
 
 from chiasm.augment import change
 from chiasm.config import DataConfig, GanConfig, LossConfig
-from chiasm.losses import contrastive_loss
+from chiasm.losses import contrastive_loss, perceptual_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator
+from chiasm.networks.photo_features import PhotoFeatures
 from chiasm.objective import Batch, DiscriminatorObjective, Objective
 
 
@@ -230,3 +231,51 @@ def test_without_labels_partners_that_the_batch_has_are_not_looked_at(model: Cro
         found.append(objective(Batch(x, partner, classes=torch.tensor([0, 1, 2, 3])), 0.0).terms)
     assert found[0].keys() == found[1].keys() >= {"swap", "contrastive_b"}
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_some_images_are_their_own_partner_changed(model: CrossModel, x: torch.Tensor) -> None:
+    data = DataConfig(a_ignores=("flip",), own_partner=1.0)
+    objective, read = Objective(model, LossConfig.only(weight_swap=1.0), data=data), {}
+    model.encoder_a.register_forward_pre_hook(lambda _, inputs: read.update(a=inputs[0]))
+    objective(Batch(x, torch.zeros_like(x)), 0.0)
+    own = [torch.equal(a, one) or torch.allclose(a, one.flip(2), atol=1e-5) for a, one in zip(read["a"], x, strict=True)]
+    assert all(own)
+    objective.eval()(Batch(x, torch.zeros_like(x)), 0.0)
+    assert not read["a"].any()
+
+
+def test_an_image_and_its_partner_are_varied_alike_in_training(model: CrossModel, x: torch.Tensor) -> None:
+    data = DataConfig(vary=("light", "rotate"))
+    objective, read = Objective(model, LossConfig.only(weight_swap=1.0), data=data), {}
+    for name in ("encoder_a", "encoder_b"):
+        hook = lambda _, inputs, name=name: read.update({name: inputs[0]})  # noqa: E731
+        getattr(model, name).register_forward_pre_hook(hook)
+    objective(Batch(x, x.clone()), 0.0)
+    assert torch.equal(read["encoder_a"], read["encoder_b"])
+    assert not torch.allclose(read["encoder_a"], x)
+    objective.eval()(Batch(x, x.clone()), 0.0)
+    assert torch.equal(read["encoder_a"], x)
+
+
+def test_perceptual_term_is_zero_for_the_image_itself_and_trains_no_features(x: torch.Tensor) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    features = PhotoFeatures()
+    assert not any(p.requires_grad for p in features.parameters())
+    x = F.interpolate(x, size=64)
+    wanted = features(x)
+    assert [tuple(f.shape[1:]) for f in wanted] == [(16, 32, 32), (24, 16, 16), (40, 8, 8)]
+    assert perceptual_loss(wanted, features(x)) == 0
+    faint, strong = (perceptual_loss(wanted, features(x + s * torch.randn_like(x))) for s in (0.01, 0.3))
+    assert 0 < faint < strong
+
+
+def test_perceptual_term_is_part_of_the_reconstruction(model: CrossModel, x: torch.Tensor) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    without, with_it = (
+        Objective(model, LossConfig.only(weight_swap=1.0, weight_perceptual=weight)).eval() for weight in (0.0, 2.0)
+    )
+    term = with_it(Batch(x, x), 0.0).terms["swap"]
+    generated, features = model.generator(model.encoder_a(x), model.encoder_b(x)), PhotoFeatures()
+    added = 2 * perceptual_loss(features(x), features(generated))
+    torch.testing.assert_close(term, without(Batch(x, x), 0.0).terms["swap"] + added)
+    assert not any("features" in name for name, _ in with_it.named_parameters())

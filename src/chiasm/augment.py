@@ -37,6 +37,25 @@ def change(x: Images, names: Sequence[Augmentation], strength: StrengthConfig) -
     return x
 
 
+def change_alike(parts: Sequence[Images], names: Sequence[Augmentation], strength: StrengthConfig) -> list[Images]:
+    """Batches of images as `change` changes one, the images at a place of each by the same amount.
+
+    Args:
+        parts: the batches, equally long.
+        names: of the changes.
+        strength: how far each goes at most.
+    """
+    if not names:
+        return list(parts)
+    seed, devices = int(torch.randint(2**31, ())), [part.device for part in parts if part.device.type == "cuda"]
+    changed = []
+    for part in parts:
+        with torch.random.fork_rng(devices[:1]):
+            torch.manual_seed(seed)
+            changed.append(change(part, names, strength))
+    return changed
+
+
 def sample(x: Images, affine: Affine) -> Images:
     """Images seen through affine maps: from a place in the result to the place in x; the side is 2, the centre 0."""
     grid = F.affine_grid(affine[:, :2], list(x.shape), align_corners=False).to(x.dtype)

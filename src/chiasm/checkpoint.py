@@ -223,7 +223,7 @@ def describe_model(model: CrossModel) -> str:
     counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
     lines = [
         f"images   3 x {config.side_px} x {config.side_px}",
-        f"code A     {config.code_a} numbers (what it is)",
+        f"code A     {config.width_a} numbers (what it is)",
         f"code B     {config.code_b} numbers (everything else)",
         *(f"{name:<11}{count:,} parameters" for name, count in counts.items()),
         *(f"{key} = {value}" for key, value in _settings(model).items()),

@@ -67,7 +67,7 @@ class AvatarsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StrengthConfig:
-    """How far each change of data.a_ignores and data.b_ignores goes at most; each image gets a random one."""
+    """How far each change of data.a_ignores, b_ignores and vary goes at most; each image gets a random one."""
 
     rotate: float = number(60.0, 0, 180)
     """Largest turn, in degrees, either way: at least twice as far as the images themselves differ."""
@@ -113,6 +113,12 @@ class DataConfig:
     must draw them as they were."""
     b_ignores: tuple[Augmentation, ...] = ()
     """Likewise code B."""
+    own_partner: float = number(0.0, 0, 1)
+    """Share of the images that are their own partner, changed as a_ignores says, beside those with another image of
+    their class: code A then learns to read what it has never seen."""
+    vary: tuple[Augmentation, ...] = ()
+    """Changes, of the same words, that make other classes of those there are: an image and its partner are changed
+    alike."""
     strength: StrengthConfig = field(default_factory=StrengthConfig)
     a_contents: tuple[str, ...] = ()
     """Known contents that belong to code A beside the class, such as expression: of importance to the evaluation
@@ -132,12 +138,15 @@ class DataConfig:
             "give a fraction in [0, 0.5]",
         )
         require(0 < self.labelled <= 1, "data.labelled", self.labelled, "give a fraction in (0, 1]")
-        for key in ("a_ignores", "b_ignores"):
+        for key in ("a_ignores", "b_ignores", "vary"):
             self._check_ignored(f"data.{key}", getattr(self, key))
         both = [name for name in self.a_ignores if name in self.b_ignores]
         require(
             not both, "data.b_ignores", self.b_ignores, f"code A ignores {' and '.join(both)} already; leave it out"
         )
+        changed = self.own_partner == 0 or bool(self.a_ignores)
+        wanted = "name what code A must ignore, such as flip shift; an image that is its own partner would be copied"
+        require(changed, "data.a_ignores", self.a_ignores, wanted)
         named = self.supervision != "augmentations" or bool(self.a_ignores)
         wanted = "without labels this is all that parts the codes; name what code A must ignore, such as rotate flip"
         require(named, "data.a_ignores", self.a_ignores, wanted)
@@ -164,6 +173,9 @@ class ModelConfig:
     """Width of code B: everything else."""
     encoder_widths: tuple[int, ...] = number((16, 32, 64, 128), 1, 16384)
     """Channels of the encoders' stride-2 blocks; each block halves the side."""
+    maps_a: tuple[int, ...] = number((), 1, 1024)
+    """Channels of code A's maps, which the generator gets beside its first feature map, its second, and so on: what
+    is where, for images in which things are at about the same place. Code A has these numbers beside code_a."""
     encoder_a: EncoderKind = "spatial"
     """How encoder A ends: 'spatial' has weights for each place, 'pooled' is twice as deep and takes their mean."""
     encoder_b: EncoderKind = "spatial"
@@ -188,7 +200,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_numbers("model", self)
-        for key in ("encoder_widths", "dense_widths", "generator_widths", "head_widths"):
+        for key in ("maps_a", "encoder_widths", "dense_widths", "generator_widths", "head_widths"):
             widths = getattr(self, key)
             require(len(widths) <= MAX_BLOCKS, f"model.{key}", widths, f"give at most {MAX_BLOCKS} widths")
         require(len(self.encoder_widths) >= 1, "model.encoder_widths", (), "give at least one block")
@@ -203,6 +215,21 @@ class ModelConfig:
             f"the side must be divisible by {2**blocks} for {blocks} halvings; try "
             f"{max(1, round(self.side_px / 2**blocks)) * 2**blocks}, or fewer encoder_widths and generator_widths",
         )
+        doublings = len(self.generator_widths) - 1
+        seen = not self.maps_a or len(self.maps_a) <= doublings <= len(self.encoder_widths)
+        remedy = "give at most as many as the generator has blocks, and the encoders at least as many blocks as it"
+        require(seen, "model.maps_a", self.maps_a, remedy)
+
+    @property
+    def maps_px(self) -> tuple[int, ...]:
+        """The sides of code A's maps."""
+        base_px = self.side_px >> (len(self.generator_widths) - 1)
+        return tuple(base_px << i for i in range(len(self.maps_a)))
+
+    @property
+    def width_a(self) -> int:
+        """All numbers of code A: code_a, then those of its maps."""
+        return self.code_a + sum(k * px**2 for k, px in zip(self.maps_a, self.maps_px, strict=True))
 
 
 Need = Literal["classes", "partners", "similar"]
@@ -238,6 +265,9 @@ class LossConfig:
     """Weight of the mean over the k worst pixels of an image, inside the swap and direct terms (eq. 8)."""
     topk_fraction: float = number(0.05, 0)
     """The fraction of an image's pixels that counts as worst."""
+    weight_perceptual: float = number(0.0, 0)
+    """Weight of the perceptual loss, likewise: how far features of photographs are off (eq. 22). Needs the extra
+    'perceptual'."""
     weight_squared: float = number(2.0, 0)
     """Weight of the mean squared error, likewise (eq. 9)."""
     weight_difference: float = _weight(1.0, "similar")

@@ -5,6 +5,7 @@ over its two images: since the two halves of a batch are averaged together here,
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -107,6 +108,24 @@ def difference_weighted_l1(x: Images, x_generated: Images, x_similar: Images) ->
     difference = (x - x_similar).abs().mean(dim=1).flatten(1)  # n, pixels
     weights = difference / (difference.mean(dim=1, keepdim=True) + MIN_DIFFERENCE)
     return (weights * (x_generated - x).abs().mean(dim=1).flatten(1)).mean()
+
+
+def perceptual_loss(features: Sequence[Tensor], features_generated: Sequence[Tensor]) -> Scalar:
+    """How far features of the images generated are from those wanted, as a share of the size of these; their mean.
+
+    A mean of all faces that might be is near to each of them in pixels, but has features of none.
+
+    Args:
+        features: of the images wanted, several layers, without gradient.
+        features_generated: of the images generated, likewise.
+
+    Source: docs/method.md, eq. 22; Johnson et al. 2016, eq. 2, with absolute differences.
+    """
+    shares = [
+        (wanted - generated).abs().mean() / wanted.abs().mean()
+        for wanted, generated in zip(features, features_generated, strict=True)
+    ]
+    return torch.stack(shares).mean()
 
 
 def code_decay(code: Code) -> Scalar:

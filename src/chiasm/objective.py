@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from chiasm.augment import change, random_shift
+from chiasm.augment import change, change_alike, random_shift
 from chiasm.config import Augmentation, Config, DataConfig, GanConfig, LossConfig, Need
 from chiasm.cross import Codes, Images, add_noise, disassemble, generate, mix, reassemble, swap_halves
 from chiasm.data import ImageSet
@@ -29,6 +29,7 @@ from chiasm.losses import (
     cycle_consistency_loss,
     difference_weighted_l1,
     discriminator_loss,
+    perceptual_loss,
     r1_penalty,
     realism_loss,
     reconstruction_loss,
@@ -38,6 +39,7 @@ from chiasm.losses import (
 from chiasm.networks import CrossModel
 from chiasm.networks.classifier import CodeClassifier, ImageClassifier
 from chiasm.networks.discriminator import Discriminator
+from chiasm.networks.photo_features import PhotoFeatures
 
 Terms = dict[str, Scalar]
 
@@ -137,11 +139,13 @@ class Objective(nn.Module):
         self.gan = gan or GanConfig()
         self.model = model
         self.config = config
+        # In a tuple, so that its weights are no part of this module.
+        self._photo_features = (PhotoFeatures(),) if config.weight_perceptual > 0 else ()
         if config.weight_adversary > 0:
             self.adversary = CodeClassifier(model.config.code_b, num_classes)
         if config.weight_classifier > 0:
             self.classifier = ImageClassifier(model.config.encoder_widths, num_classes)
-        # In a tuple, so that its weights are no part of this module.
+        # Likewise.
         self._discriminators = () if discriminator is None else (discriminator,)
 
     def forward(self, batch: Batch, progress: float) -> LossTerms:
@@ -182,10 +186,14 @@ class Objective(nn.Module):
         return [{"params": list(self.parameters()), "lr_share": 1.0}]
 
     def _with_partners(self, batch: Batch) -> Batch:
-        """Without labels an image is its own partner, of which another change is seen."""
-        if self.data.supervision != "augmentations":
+        """Without labels an image is its own partner, of which another change is seen; with labels some are."""
+        if self.data.supervision == "augmentations":
+            return batch._replace(x_partner=batch.x, has_partner=None)
+        if not self.training or batch.x_partner is None:
             return batch
-        return batch._replace(x_partner=batch.x, has_partner=None)
+        x, x_partner = change_alike([batch.x, batch.x_partner], self.data.vary, self.data.strength)
+        own = torch.rand(len(x), 1, 1, 1, device=x.device) < self.data.own_partner
+        return batch._replace(x=x, x_partner=torch.where(own, x, x_partner) if self.data.own_partner > 0 else x_partner)
 
     def _read_codes(self, batch: Batch, mixing: bool) -> BatchCodes:
         """Codes A and codes B of all images that any term needs, each encoder in one pass."""
@@ -223,7 +231,9 @@ class Objective(nn.Module):
         """Eq. 12: codes B of two images of a class, and codes A of similar images of two classes."""
         weight, terms = self.config.weight_contrastive, Terms()
         if codes.a_negative is not None:
-            loss = contrastive_loss(codes.a_partner[1::2], codes.a_negative, batch.is_negative)
+            width = self.model.config.code_a  # maps differ by what is where
+            of_class, of_negative = codes.a_partner[1::2, :width], codes.a_negative[:, :width]
+            loss = contrastive_loss(of_class, of_negative, batch.is_negative)
             terms["contrastive_a"] = weight * loss
         if codes.b_partner is not None:
             terms["contrastive_b"] = weight * contrastive_loss(codes.b, codes.b_partner, batch.has_partner)
@@ -261,6 +271,11 @@ class Objective(nn.Module):
         loss = reconstruction_loss(batch.x, x_generated, config.weight_topk, config.topk_fraction)
         if config.weight_squared > 0:
             loss = loss + config.weight_squared * squared_loss(batch.x, x_generated)
+        for features in self._photo_features:
+            features.to(batch.x.device)
+            with torch.no_grad():
+                wanted = features(batch.x)
+            loss = loss + config.weight_perceptual * perceptual_loss(wanted, features(x_generated))
         if config.weight_difference > 0 and x_similar is not None:
             loss = loss + config.weight_difference * difference_weighted_l1(batch.x, x_generated, x_similar)
         return loss

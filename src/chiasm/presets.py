@@ -61,6 +61,29 @@ def faces() -> Config:
     return changed(identity(), {"model.encoder_b": "pooled", "loss.shift_b": 0.08, "loss.weight_consistency": 3e-3})
 
 
+def portraits() -> Config:
+    """Photographs of many people, aligned, and people never seen: code A has maps, and learns from changed images too;
+    an hour."""
+    return changed(
+        identity(),
+        {
+            "data.fit": "close",
+            "data.a_ignores": ("flip", "rotate", "shift", "zoom"),
+            "data.own_partner": 0.5,
+            "data.vary": ("flip", "light", "colour"),
+            "data.strength.rotate": 15.0,
+            "data.strength.zoom": 0.15,
+            "data.strength.light": 0.15,
+            "data.strength.colour": 0.1,
+            "model.maps_a": (32, 16),
+            "loss.weight_perceptual": 2.0,
+            "loss.weight_contrastive": 0.0,
+            "loss.weight_difference": 0.0,
+            "train.max_minutes": 60.0,
+        },
+    )
+
+
 def partial() -> Config:
     """A tenth of the images with their class: `compact`, to which an unlabelled image is its own partner."""
     return changed(identity(), {"data.supervision": "partial"})
@@ -124,6 +147,7 @@ PRESETS: dict[str, Callable[[], Config]] = {
     "identity": identity,
     "partial": partial,
     "photo": photo,
+    "portraits": portraits,
     "original": original,
     "original-small": original_small,
     "tiny": tiny,

@@ -34,3 +34,30 @@ def test_encoder_a_may_see_the_disc_alone(kind: str) -> None:
     assert torch.equal(model.encoder_a(x), model.encoder_a(other))
     assert not torch.equal(model.encoder_b(x), model.encoder_b(other))
     assert not torch.equal(model.encoder_a(x), model.encoder_a(torch.where(outside, x, -x)))
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_maps_of_code_a_stand_where_the_image_changes(kind: str) -> None:
+    config = dataclasses.replace(tiny().model, encoder_a=kind, code_a=5, maps_a=(3, 2))
+    assert config.maps_px == (4, 8)
+    assert config.width_a == 5 + 3 * 4**2 + 2 * 8**2
+    model, x = CrossModel(config).eval(), torch.randn(1, 3, 16, 16)
+    other = x.clone()
+    other[:, :, :2, :2] += 1.0
+    a = model.encoder_a(x)
+    assert a.shape == (1, config.width_a)
+    _, small, large = (a - model.encoder_a(other)).split([5, 3 * 4**2, 2 * 8**2], dim=1)
+    for changed, channels, px in ((small, 3, 4), (large, 2, 8)):
+        where = changed.view(channels, px, px).abs().sum(dim=0)
+        assert where[0, 0] > 0
+        assert where[-1, -1] == 0
+
+
+def test_the_generator_draws_from_every_map() -> None:
+    config = dataclasses.replace(tiny().model, code_a=5, maps_a=(3, 2))
+    generator = CrossModel(config).eval().generator
+    a, b = torch.randn(1, config.width_a, requires_grad=True), torch.randn(1, config.code_b)
+    image = generator(a, b)
+    assert image.shape == (1, 3, 16, 16)
+    (grad,) = torch.autograd.grad(image[:, :, 0, 0].sum(), a)
+    assert all(part.any() for part in grad.split([5, 3 * 4**2, 2 * 8**2], dim=1))

@@ -57,7 +57,7 @@ def describe(path: Path, model: CrossModel) -> dict[str, Any]:
         "side_px": config.side_px,
         "fit": model.fit,
         "images": "float32 [n, 3, side_px, side_px], RGB in [-1, 1]: bytes / 127.5 - 1, and back",
-        "code_a": config.code_a,
+        "code_a": config.width_a,
         "code_b": config.code_b,
         "step_b": STEP_PER_NOISE * model.noise_b,
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),

@@ -70,7 +70,7 @@ def write_graphs(model: CrossModel, folder: Path) -> dict[str, Path]:
     config = model.config
     # Of two images: to one torch.export would bind the graph.
     x = torch.zeros(2, 3, config.side_px, config.side_px)
-    a, b = torch.zeros(2, config.code_a), torch.zeros(2, config.code_b)
+    a, b = torch.zeros(2, config.width_a), torch.zeros(2, config.code_b)
     modules: dict[str, tuple[nn.Module, dict[str, Tensor], str]] = {
         "encoder_a": (model.encoder_a, {"x": x}, "a"),
         "encoder_b": (_EncoderB(model).eval(), {"x": x}, "b"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -18,18 +18,26 @@ class Encoder(nn.Module):
     Args:
         layers: these.
         disc_px: side of the square in which the disc alone is seen; 0 for all of the square.
+        maps: by the index of a layer what reads a map from what it gives, in the order in which they follow the code.
 
     Source: docs/method.md, sections 2.1 and 2.2.
     """
 
-    def __init__(self, layers: list[nn.Module], disc_px: int = 0) -> None:
+    def __init__(self, layers: list[nn.Module], disc_px: int = 0, maps: Mapping[int, nn.Module] | None = None) -> None:
         super().__init__()
         self.layers = nn.Sequential(*layers)
+        self.maps = nn.ModuleDict({str(index): read for index, read in (maps or {}).items()})
         self.register_buffer("disc", _disc(disc_px) if disc_px else None, persistent=False)
 
     def forward(self, x: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n code"]:
         """Images in [-1, 1] -> codes."""
-        return self.layers(x if self.disc is None else x * self.disc).flatten(1)
+        x = x if self.disc is None else x * self.disc
+        seen = {}
+        for index, layer in enumerate(self.layers):
+            x = layer(x)
+            if str(index) in self.maps:
+                seen[str(index)] = x
+        return torch.cat([x.flatten(1), *(read(seen[index]).flatten(1) for index, read in self.maps.items())], dim=1)
 
 
 def _disc(side_px: int) -> Float[Tensor, "side side"]:
@@ -38,28 +46,40 @@ def _disc(side_px: int) -> Float[Tensor, "side side"]:
     return (place**2 + place[:, None] ** 2 <= 1).float()
 
 
-def spatial(config: ModelConfig, code_width: int, disc: bool = False) -> Encoder:
+def spatial(config: ModelConfig, code_width: int, maps: Sequence[int] = (), disc: bool = False) -> Encoder:
     """The last convolution covers the whole remaining map: each place is seen apart."""
     layers: list[nn.Module] = []
     for before, width in pairwise([3, *config.encoder_widths]):
         layers += _block(before, width, kernel=4, stride=2, padding=1)
+    read = _maps(config, maps, len(layers))
     rest_px = config.side_px >> len(config.encoder_widths)
-    return Encoder(layers + _code(config, code_width, kernel=rest_px), config.side_px if disc else 0)
+    return Encoder(layers + _code(config, code_width, kernel=rest_px), config.side_px if disc else 0, read)
 
 
-def pooled(config: ModelConfig, code_width: int, disc: bool = False) -> Encoder:
+def pooled(config: ModelConfig, code_width: int, maps: Sequence[int] = (), disc: bool = False) -> Encoder:
     """Twice as deep, a block of 3x3 convolutions after each stride-2 one; the mean over all places, then the code."""
     layers: list[nn.Module] = []
     for before, width in pairwise([3, *config.encoder_widths]):
         layers += _block(before, width, kernel=4, stride=2, padding=1)
         layers += _block(width, width, kernel=3, stride=1, padding=1)
+    read = _maps(config, maps, len(layers))
     layers += [nn.AdaptiveAvgPool2d(1), *_code(config, code_width, kernel=1)]
-    return Encoder(layers, config.side_px if disc else 0)
+    return Encoder(layers, config.side_px if disc else 0, read)
 
 
-ENCODERS: dict[str, Callable[[ModelConfig, int, bool], nn.Module]] = {"spatial": spatial, "pooled": pooled}
-"""What model.encoder_a and model.encoder_b may name: from the configuration, the width of the code, and whether the
-disc alone is seen, to an encoder."""
+ENCODERS: dict[str, Callable[[ModelConfig, int, Sequence[int], bool], Encoder]] = {"spatial": spatial, "pooled": pooled}
+"""What model.encoder_a and model.encoder_b may name: from the configuration, the width of the code, the channels of
+maps beside it, and whether the disc alone is seen, to an encoder."""
+
+
+def _maps(config: ModelConfig, maps: Sequence[int], num_layers: int) -> dict[int, nn.Module]:
+    """A 1x1 convolution for each map, at the end of the stage, of as many layers each, that sees the map's places."""
+    layers_each = num_layers // len(config.encoder_widths)
+    stages = [len(config.generator_widths) - 1 - i for i in range(len(maps))]  # the first map is the smallest
+    return {
+        stage * layers_each - 1: nn.Conv2d(config.encoder_widths[stage - 1], width, 1)
+        for stage, width in zip(stages, maps, strict=True)
+    }
 
 
 def _block(in_channels: int, out_channels: int, *, kernel: int, stride: int, padding: int) -> list[nn.Module]:

@@ -52,6 +52,7 @@ class Generator(nn.Module):
         modulate_dense: whether code A scales and shifts the channels of the dense layers and of the first map, too,
             in the same way but without normalisation.
         widths: channels of the first map, then of each block.
+        maps_a: channels of the maps of code A that stand beside the first map, beside what the first block gives, ...
         head_widths: channels of 5x5 convolutions at full size.
         rgb_kernel: kernel size of the last convolution.
         output: last activation; 'tanh' for [-1, 1], 'sigmoid' for [0, 1].
@@ -68,6 +69,7 @@ class Generator(nn.Module):
         dense_widths: Sequence[int],
         modulate_dense: bool,
         widths: Sequence[int],
+        maps_a: Sequence[int] = (),
         head_widths: Sequence[int],
         rgb_kernel: int,
         output: Literal["tanh", "sigmoid"],
@@ -76,7 +78,10 @@ class Generator(nn.Module):
         self.base_px = side_px >> (len(widths) - 1)
         sizes = [code_b, *dense_widths, widths[0] * self.base_px**2]
         self.dense = nn.ModuleList(nn.Linear(sizes[i], sizes[i + 1]) for i in range(len(sizes) - 1))
-        self.blocks = nn.ModuleList(UpsampleConv(widths[i], widths[i + 1]) for i in range(len(widths) - 1))
+        self.maps = [(channels, self.base_px << i) for i, channels in enumerate(maps_a)]
+        self.code_a = code_a
+        beside = [*maps_a, *(0 for _ in widths[len(maps_a) :])]
+        self.blocks = nn.ModuleList(UpsampleConv(widths[i] + beside[i], widths[i + 1]) for i in range(len(widths) - 1))
         self.dense_modulation = Modulation(code_a, [*dense_widths, widths[0]] if modulate_dense else [])
         self.modulation = Modulation(code_a, widths[1:])
         head = [widths[-1], *head_widths]
@@ -87,12 +92,16 @@ class Generator(nn.Module):
     def forward(self, a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> Float[Tensor, "n 3 side side"]:
         """Codes A and B -> images in [-1, 1] (tanh) or [0, 1] (sigmoid)."""
         x = b
+        a, *maps = a.split([self.code_a, *(channels * px**2 for channels, px in self.maps)], dim=1)
         for dense, pair in zip_longest(self.dense, self.dense_modulation(a)):
             x = F.leaky_relu(dense(x), 0.01)
             x = x if pair is None else _modulate(x, *pair)
         # The dense layer writes the channels last already: to turn its image would take as long as a convolution.
         x = x.unflatten(1, (self.base_px, self.base_px, -1)).permute(0, 3, 1, 2)
-        for block, (scale, shift) in zip(self.blocks, self.modulation(a), strict=True):
+        for i, (block, (scale, shift)) in enumerate(zip(self.blocks, self.modulation(a), strict=True)):
+            if i < len(maps):
+                channels, px = self.maps[i]
+                x = torch.cat([x, maps[i].unflatten(1, (channels, px, px))], dim=1)
             x = adain(F.leaky_relu(block(x), 0.01), scale, shift)  # n, width, 2h, 2w
         for conv in self.head:
             x = F.leaky_relu(conv(x), 0.01)

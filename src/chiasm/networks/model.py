@@ -30,10 +30,10 @@ class CrossModel(nn.Module):
         super().__init__()
         self.config, self.fit, self.noise_b = config, fit, noise_b
         self.encoder_a, self.encoder_b = (
-            ENCODERS[kind](config, width, disc)
-            for kind, width, disc in (
-                (config.encoder_a, config.code_a, config.disc_a),
-                (config.encoder_b, config.code_b, False),
+            ENCODERS[kind](config, width, maps, disc)
+            for kind, width, maps, disc in (
+                (config.encoder_a, config.code_a, config.maps_a, config.disc_a),
+                (config.encoder_b, config.code_b, (), False),
             )
         )
         self.generator = Generator(
@@ -43,6 +43,7 @@ class CrossModel(nn.Module):
             dense_widths=config.dense_widths,
             modulate_dense=config.modulate_dense,
             widths=config.generator_widths,
+            maps_a=config.maps_a,
             head_widths=config.head_widths,
             rgb_kernel=config.rgb_kernel,
             output=config.output,

@@ -22,6 +22,7 @@ def num_weights(config: ModelConfig) -> int:
     first, *blocks = config.generator_widths
     base_px = config.side_px >> len(blocks)
     total += _products(config.code_b, *config.dense_widths, first * base_px**2) + 9 * _products(first, *blocks)
+    total += sum(k * (widths[len(blocks) - i - 1] + 9 * blocks[i]) for i, k in enumerate(config.maps_a))
     modulated = sum(blocks) + (sum(config.dense_widths) + first) * config.modulate_dense
     total += 2 * config.code_a * modulated
     head = (blocks[-1], *config.head_widths)

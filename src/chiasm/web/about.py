@@ -54,7 +54,7 @@ def card(served: ServedFolder, run: str) -> str:
         ("labels", config.data.supervision),
         ("trained", f"{last.get('step', 0):.0f} steps in {minutes:.1f} minutes"),
         ("size of its images", f"{config.model.side_px} x {config.model.side_px} pixels"),
-        ("code A, what it is", f"{config.model.code_a} numbers"),
+        ("code A, what it is", f"{config.model.width_a} numbers"),
         ("code B, everything else", f"{config.model.code_b} numbers"),
     ]
     matrix = "Held-out images. First column: A. First row: B."
