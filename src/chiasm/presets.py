@@ -75,6 +75,7 @@ def portraits() -> Config:
             "data.strength.zoom": 0.15,
             "data.strength.light": 0.15,
             "data.strength.colour": 0.1,
+            "model.encoder_a": "pooled",
             "model.maps_a": (32, 16),
             "loss.weight_perceptual": 2.0,
             "loss.weight_contrastive": 0.0,
