@@ -238,7 +238,10 @@ def test_some_images_are_their_own_partner_changed(model: CrossModel, x: torch.T
     objective, read = Objective(model, LossConfig.only(weight_swap=1.0), data=data), {}
     model.encoder_a.register_forward_pre_hook(lambda _, inputs: read.update(a=inputs[0]))
     objective(Batch(x, torch.zeros_like(x)), 0.0)
-    own = [torch.equal(a, one) or torch.allclose(a, one.flip(2), atol=1e-3) for a, one in zip(read["a"], x, strict=True)]
+    own = [
+        any(torch.allclose(a, shown, atol=1e-3) for shown in (one, one.flip(2)))
+        for a, one in zip(read["a"], x, strict=True)
+    ]
     assert all(own)
     objective.eval()(Batch(x, torch.zeros_like(x)), 0.0)
     assert not read["a"].any()
