@@ -19,6 +19,7 @@ class PlainGenerator(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         fast, x = self.fast, b
+        a, maps = a[:, : fast.code_a], a[:, fast.code_a :]
         layers = fast.dense_modulation.layers
         for i, dense in enumerate(fast.dense):
             x = F.leaky_relu(F.linear(x, dense.weight, dense.bias), 0.01)
@@ -27,7 +28,11 @@ class PlainGenerator(nn.Module):
             if len(layers) > 0:
                 scale, shift = layers[i](a).reshape(len(a), 2, -1, *[1] * (x.ndim - 2)).unbind(1)
                 x = x * scale + shift
-        for block, modulation in zip(fast.blocks, fast.modulation.layers, strict=True):
+        for i, (block, modulation) in enumerate(zip(fast.blocks, fast.modulation.layers, strict=True)):
+            if i < len(fast.maps):
+                channels, px = fast.maps[i]
+                x = torch.cat([x, maps[:, : channels * px**2].reshape(-1, channels, px, px)], dim=1)
+                maps = maps[:, channels * px**2 :]
             x = F.interpolate(x, scale_factor=2, mode="nearest")
             x = F.leaky_relu(F.conv2d(x, block.weight, block.bias, padding=1), 0.01)
             mean = x.mean(dim=(2, 3), keepdim=True)

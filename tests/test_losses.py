@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from chiasm.losses import (
-    perceptual_loss,
     classification_loss,
     code_cycle_loss,
     code_decay,
@@ -13,6 +12,7 @@ from chiasm.losses import (
     cycle_consistency_loss,
     difference_weighted_l1,
     discriminator_loss,
+    perceptual_loss,
     r1_penalty,
     realism_loss,
     reconstruction_loss,

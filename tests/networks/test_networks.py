@@ -77,7 +77,7 @@ def test_every_preset_s_generator_agrees_with_the_plain_one(name: str, num: int)
     torch.manual_seed(0)
     model = CrossModel(shrunk).double()
     plain = PlainGenerator(model)
-    a, b = (torch.randn(num, width).double() for width in (config.code_a, config.code_b))
+    a, b = (torch.randn(num, width).double() for width in (shrunk.width_a, shrunk.code_b))
     weights = torch.randn(num, 3, shrunk.side_px, shrunk.side_px).double()
     results = []
     for generator in (model.generator, plain):
