@@ -22,6 +22,8 @@ class Encoder(nn.Module):
     Source: docs/method.md, sections 2.1 and 2.2.
     """
 
+    disc: Tensor | None
+
     def __init__(self, layers: list[nn.Module], disc_px: int = 0) -> None:
         super().__init__()
         self.layers = nn.Sequential(*layers)
