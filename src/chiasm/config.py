@@ -174,9 +174,6 @@ class ModelConfig:
     """How encoder A ends: 'spatial' has weights for each place, 'pooled' is twice as deep and takes their mean."""
     encoder_b: EncoderKind = "spatial"
     """Likewise encoder B."""
-    disc_a: bool = False
-    """Whether encoder A sees the disc inside of the square alone: a frame would tell by how much an image was turned.
-    For data.a_ignores rotate."""
     code_block: bool = False
     """Whether the codes end in BatchNorm and LeakyReLU as in the original, instead of a plain linear map."""
     dense_widths: tuple[int, ...] = number((256,), 1, 16384)

@@ -21,16 +21,3 @@ def test_either_encoder_may_be_of_any_kind(kind: str, code_block: bool) -> None:
     x = torch.randn(2, 3, 16, 16)
     assert CrossModel(dataclasses.replace(config, encoder_a=kind)).encoder_a(x).shape == (2, 5)
     assert CrossModel(dataclasses.replace(config, encoder_b=kind)).encoder_b(x).shape == (2, 7)
-
-
-@pytest.mark.parametrize("kind", ENCODERS)
-def test_encoder_a_may_see_the_disc_alone(kind: str) -> None:
-    config = dataclasses.replace(tiny().model, encoder_a=kind, encoder_b=kind, disc_a=True)
-    model, x = CrossModel(config).eval(), torch.randn(2, 3, 16, 16)
-    place = (torch.arange(16) - 7.5).square()
-    outside = (place + place[:, None]).sqrt() > 8
-    assert 20 < outside.sum() < 80
-    other = torch.where(outside, torch.randn_like(x), x)
-    assert torch.equal(model.encoder_a(x), model.encoder_a(other))
-    assert not torch.equal(model.encoder_b(x), model.encoder_b(other))
-    assert not torch.equal(model.encoder_a(x), model.encoder_a(torch.where(outside, x, -x)))

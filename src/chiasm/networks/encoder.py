@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -15,53 +14,38 @@ from chiasm.config import ModelConfig
 class Encoder(nn.Module):
     """Stride-2 blocks of [Conv 4x4, BatchNorm, LeakyReLU 0.2], then what is left becomes the code.
 
-    Args:
-        layers: these.
-        disc_px: side of the square in which the disc alone is seen; 0 for all of the square.
-
     Source: docs/method.md, sections 2.1 and 2.2.
     """
 
-    disc: Tensor | None
-
-    def __init__(self, layers: list[nn.Module], disc_px: int = 0) -> None:
+    def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()
         self.layers = nn.Sequential(*layers)
-        self.register_buffer("disc", _disc(disc_px) if disc_px else None, persistent=False)
 
     def forward(self, x: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n code"]:
         """Images in [-1, 1] -> codes."""
-        return self.layers(x if self.disc is None else x * self.disc).flatten(1)
+        return self.layers(x).flatten(1)
 
 
-def _disc(side_px: int) -> Float[Tensor, "side side"]:
-    """1 inside of the circle that touches the four edges, 0 in the corners."""
-    place = (2 * torch.arange(side_px) + 1) / side_px - 1
-    return (place**2 + place[:, None] ** 2 <= 1).float()
-
-
-def spatial(config: ModelConfig, code_width: int, disc: bool = False) -> Encoder:
+def spatial(config: ModelConfig, code_width: int) -> Encoder:
     """The last convolution covers the whole remaining map: each place is seen apart."""
     layers: list[nn.Module] = []
     for before, width in pairwise([3, *config.encoder_widths]):
         layers += _block(before, width, kernel=4, stride=2, padding=1)
     rest_px = config.side_px >> len(config.encoder_widths)
-    return Encoder(layers + _code(config, code_width, kernel=rest_px), config.side_px if disc else 0)
+    return Encoder(layers + _code(config, code_width, kernel=rest_px))
 
 
-def pooled(config: ModelConfig, code_width: int, disc: bool = False) -> Encoder:
+def pooled(config: ModelConfig, code_width: int) -> Encoder:
     """Twice as deep, a block of 3x3 convolutions after each stride-2 one; the mean over all places, then the code."""
     layers: list[nn.Module] = []
     for before, width in pairwise([3, *config.encoder_widths]):
         layers += _block(before, width, kernel=4, stride=2, padding=1)
         layers += _block(width, width, kernel=3, stride=1, padding=1)
-    layers += [nn.AdaptiveAvgPool2d(1), *_code(config, code_width, kernel=1)]
-    return Encoder(layers, config.side_px if disc else 0)
+    return Encoder([*layers, nn.AdaptiveAvgPool2d(1), *_code(config, code_width, kernel=1)])
 
 
-ENCODERS: dict[str, Callable[[ModelConfig, int, bool], nn.Module]] = {"spatial": spatial, "pooled": pooled}
-"""What model.encoder_a and model.encoder_b may name: from the configuration, the width of the code, and whether the
-disc alone is seen, to an encoder."""
+ENCODERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {"spatial": spatial, "pooled": pooled}
+"""What model.encoder_a and model.encoder_b may name: from the configuration and the width of the code to an encoder."""
 
 
 def _block(in_channels: int, out_channels: int, *, kernel: int, stride: int, padding: int) -> list[nn.Module]:

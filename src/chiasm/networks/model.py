@@ -30,11 +30,8 @@ class CrossModel(nn.Module):
         super().__init__()
         self.config, self.fit, self.noise_b = config, fit, noise_b
         self.encoder_a, self.encoder_b = (
-            ENCODERS[kind](config, width, disc)
-            for kind, width, disc in (
-                (config.encoder_a, config.code_a, config.disc_a),
-                (config.encoder_b, config.code_b, False),
-            )
+            ENCODERS[kind](config, width)
+            for kind, width in ((config.encoder_a, config.code_a), (config.encoder_b, config.code_b))
         )
         self.generator = Generator(
             config.side_px,
