@@ -202,7 +202,7 @@ def test_data_shows_what_the_codes_may_be_told_to_ignore(tmp_path: Path, capsys)
         Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
     assert main(["data", str(tmp_path), *flags]) == 0
     assert "as they are, rotate, flip, shift, zoom, colour, light, blur" in capsys.readouterr().out
-    assert Image.open(sheet).size == (5 * 18 - 2, 8 * 18 - 2)
+    assert size_px(sheet) == (5 * 18 - 2, 8 * 18 - 2)
 
 
 def test_a_folder_without_classes_trains_without_labels_and_says_so(tmp_path: Path, capsys) -> None:

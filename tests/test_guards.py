@@ -70,7 +70,7 @@ def test_no_training_learns_from_held_out_images(method: str, tmp_path: Path, mo
 def test_without_labels_training_knows_no_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels that are noise give the same weights to the last bit."""
     config = changed(tiny(), {k: lookup(unlabelled(), k) for k in ("data.supervision", "data.a_ignores")})
-    config = changed(config, {"loss.weight_adversary": 0.0, "train.steps": 6, "model.disc_a": True})
+    config = changed(config, {"loss.weight_adversary": 0.0, "train.steps": 6})
     images = open_data(config.data, config.model.side_px, progress_bar=False)
     split = make_split(images, config.data)
     rng, weights = np.random.default_rng(0), []

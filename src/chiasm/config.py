@@ -108,6 +108,9 @@ class DataConfig:
     is 'augmentations'."""
     labelled: float = 0.1
     """Fraction of the images that 'partial' or 'pairs' shows labels of."""
+    pairs: str | None = None
+    """With supervision 'pairs' a CSV table of two columns, file names that show the same thing; they take the place of
+    'labelled'."""
     a_ignores: tuple[Augmentation, ...] = ()
     """What code A must not tell, of rotate flip shift zoom colour light blur: it is read from images changed so, and
     must draw them as they were."""
@@ -138,6 +141,10 @@ class DataConfig:
             "give a fraction in [0, 0.5]",
         )
         require(0 < self.labelled <= 1, "data.labelled", self.labelled, "give a fraction in (0, 1]")
+        if self.pairs is not None:
+            fits = bool(self.pairs) and "\0" not in self.pairs and self.supervision == "pairs"
+            require(fits, "data.pairs", self.pairs, "give a CSV table, and --data.supervision pairs beside it")
+            object.__setattr__(self, "pairs", absolute_source(self.pairs))
         for key in ("a_ignores", "b_ignores", "vary"):
             self._check_ignored(f"data.{key}", getattr(self, key))
         both = [name for name in self.a_ignores if name in self.b_ignores]
@@ -180,9 +187,6 @@ class ModelConfig:
     """How encoder A ends: 'spatial' has weights for each place, 'pooled' is twice as deep and takes their mean."""
     encoder_b: EncoderKind = "spatial"
     """Likewise encoder B."""
-    disc_a: bool = False
-    """Whether encoder A sees the disc inside of the square alone: a frame would tell by how much an image was turned.
-    For data.a_ignores rotate."""
     code_block: bool = False
     """Whether the codes end in BatchNorm and LeakyReLU as in the original, instead of a plain linear map."""
     dense_widths: tuple[int, ...] = number((256,), 1, 16384)

@@ -97,7 +97,6 @@ def unlabelled() -> Config:
         {
             "data.supervision": "augmentations",
             "data.a_ignores": ("rotate", "flip"),
-            "model.disc_a": True,
             "loss.weight_adversary": 0.0,
         },
     )

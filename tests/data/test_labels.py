@@ -1,10 +1,12 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from chiasm.config import ConfigError, DataConfig
-from chiasm.data import UNLABELLED, ImageSet, hide_labels, keep_classes
+from chiasm.data import UNLABELLED, DataError, ImageSet, hide_labels, keep_classes
+from chiasm.data.pairs import read_pairs
 
 
 def test_class_shows_all_and_none_shows_nothing(avatars: ImageSet) -> None:
@@ -73,3 +75,36 @@ def test_unlabelled_training_images_stay_unlabelled(avatars: ImageSet) -> None:
     kept = keep_classes(some, train)
     assert ((kept.classes[train] == UNLABELLED) == (some.classes[train] == UNLABELLED)).all()
     assert keep_classes(hide_labels(avatars, DataConfig(supervision="none")), train).class_names == ()
+
+
+def test_pairs_of_a_table_take_the_place_of_labels(avatars: ImageSet, tmp_path: Path) -> None:
+    """Pairs with an image in common are one thing; no class enters."""
+    names = avatars.names
+    rows = [("file_name", "same_as"), (names[3], names[50]), (names[7], names[8]), (names[50], f"./{names[90]}")]
+    (tmp_path / "pairs.csv").write_text("".join(f"{a},{b}\n" for a, b in rows))
+    config = DataConfig(supervision="pairs", pairs=str(tmp_path / "pairs.csv"))
+    paired = hide_labels(dataclasses.replace(avatars, classes=np.zeros_like(avatars.classes)), config).classes
+    assert paired[3] == paired[50] == paired[90] != paired[7]
+    assert paired[7] == paired[8]
+    assert set(np.flatnonzero(paired != UNLABELLED).tolist()) == {3, 7, 8, 50, 90}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no pair"),
+        ("a.png,b.png\na.png,c.png\n", "line 2: there is no image 'c.png'"),
+        ("a.png,b.png,b.png\n", "line 1: 3 cells"),
+        ('a.png,"b', "not a CSV table"),
+        (None, "data.pairs"),
+    ],
+)
+def test_a_table_of_pairs_that_cannot_be_used_names_line_and_remedy(
+    text: str | None, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "pairs.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DataError, match=words) as caught:
+        read_pairs(path, ("a.png", "b.png"))
+    assert "pairs.csv" in str(caught.value)

@@ -109,7 +109,7 @@ def test_a_broken_model_is_reported_as_such(tmp_path: Path) -> None:
     broken = fake(flat, flat, lambda a, b: unflat(a) * float("nan"))
     results = measured(broken, grid(num_classes=12))
     for part in (SAMPLES, CLASSES):
-        assert list(results[part]) == ["leakage", "disentanglement"]  # codes are all that these look at
+        assert list(results[part]) == ["leakage", "disentanglement", "invariance"]  # codes are all that these look at
         assert "NaN" in results[NOT_MEASURED][f"{part}.swap"]
     save_results(results, tmp_path / "results.json")
     assert "not measured" in table(results)
@@ -189,7 +189,7 @@ def test_classes_alone() -> None:
 
 def test_a_flat_folder_of_images() -> None:
     results = measured(copies_x1(), grid(labelled=False), num=25)
-    assert set(results[SAMPLES]) == {"swap", "shortcuts"}
+    assert set(results[SAMPLES]) == {"swap", "shortcuts", "invariance"}
     reasons = results[NOT_MEASURED]
     assert {f"{SAMPLES}.{metric}" for metric in ("leakage", "swap_accuracy", "realism")} <= set(reasons)
     assert results[SAMPLES]["shortcuts"]["copy_x1"]["mean"] == 1

@@ -24,19 +24,6 @@ def test_either_encoder_may_be_of_any_kind(kind: str, code_block: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
-def test_encoder_a_may_see_the_disc_alone(kind: str) -> None:
-    config = dataclasses.replace(tiny().model, encoder_a=kind, encoder_b=kind, disc_a=True)
-    model, x = CrossModel(config).eval(), torch.randn(2, 3, 16, 16)
-    place = (torch.arange(16) - 7.5).square()
-    outside = (place + place[:, None]).sqrt() > 8
-    assert 20 < outside.sum() < 80
-    other = torch.where(outside, torch.randn_like(x), x)
-    assert torch.equal(model.encoder_a(x), model.encoder_a(other))
-    assert not torch.equal(model.encoder_b(x), model.encoder_b(other))
-    assert not torch.equal(model.encoder_a(x), model.encoder_a(torch.where(outside, x, -x)))
-
-
-@pytest.mark.parametrize("kind", ENCODERS)
 def test_maps_of_code_a_stand_where_the_image_changes(kind: str) -> None:
     config = dataclasses.replace(tiny().model, encoder_a=kind, code_a=5, maps_a=(3, 2))
     assert config.maps_px == (4, 8)

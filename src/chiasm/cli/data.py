@@ -66,4 +66,5 @@ def _changed(images: NDArray[np.uint8]) -> tuple[tuple[str, ...], Image.Image]:
     torch.manual_seed(0)
     names = get_args(Augmentation)
     x = to_unit(torch.from_numpy(images))
-    return names, tile([images, *(to_bytes(change(x, (name,), StrengthConfig())) for name in names)])
+    changed = [to_bytes(change(x, (name,), StrengthConfig())) for name in names]
+    return names, tile([list(row) for row in (images, *changed)])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.config import DataConfig
 from chiasm.data.image_set import UNLABELLED, ImageSet
+from chiasm.data.pairs import read_pairs
 
 
 def hide_labels(images: ImageSet, config: DataConfig) -> ImageSet:
@@ -16,8 +18,9 @@ def hide_labels(images: ImageSet, config: DataConfig) -> ImageSet:
 
     - `class`: all labels.
     - `partial`: the class of a random fraction (data.labelled) of the images.
-    - `pairs`: a random fraction of the images, in pairs known to share their class; each pair is a class
-      of its own, for nothing says which pairs belong together.
+    - `pairs`: the pairs of data.pairs, where that is given, those with an image in common being one class; else a
+      random fraction of the images, in pairs known to share their class; each pair is a class of its own, for nothing
+      says which pairs belong together.
     - `augmentations` and `none`: no label.
 
     Args:
@@ -35,7 +38,10 @@ def hide_labels(images: ImageSet, config: DataConfig) -> ImageSet:
     if config.supervision == "partial":
         shown = rng.random(len(images)) < config.labelled
         classes[shown], names = images.classes[shown], images.class_names
-    if config.supervision == "pairs":
+    if config.pairs is not None:
+        classes = read_pairs(Path(config.pairs), images.names)
+        names = tuple(f"thing {i}" for i in range(classes.max() + 1))
+    elif config.supervision == "pairs":
         pairs = _pairs(images.classes, rng)
         pairs = pairs[rng.permutation(len(pairs))[: round(config.labelled * len(images) / 2)]]
         classes[pairs] = np.arange(len(pairs))[:, None]

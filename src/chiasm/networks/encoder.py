@@ -17,21 +17,18 @@ class Encoder(nn.Module):
 
     Args:
         layers: these.
-        disc_px: side of the square in which the disc alone is seen; 0 for all of the square.
         maps: by the index of a layer what reads a map from what it gives, in the order in which they follow the code.
 
     Source: docs/method.md, sections 2.1 and 2.2.
     """
 
-    def __init__(self, layers: list[nn.Module], disc_px: int = 0, maps: Mapping[int, nn.Module] | None = None) -> None:
+    def __init__(self, layers: list[nn.Module], maps: Mapping[int, nn.Module] | None = None) -> None:
         super().__init__()
         self.layers = nn.Sequential(*layers)
         self.maps = nn.ModuleDict({str(index): read for index, read in (maps or {}).items()})
-        self.register_buffer("disc", _disc(disc_px) if disc_px else None, persistent=False)
 
     def forward(self, x: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n code"]:
         """Images in [-1, 1] -> codes."""
-        x = x if self.disc is None else x * self.disc
         seen = {}
         for index, layer in enumerate(self.layers):
             x = layer(x)
@@ -40,23 +37,17 @@ class Encoder(nn.Module):
         return torch.cat([x.flatten(1), *(read(seen[index]).flatten(1) for index, read in self.maps.items())], dim=1)
 
 
-def _disc(side_px: int) -> Float[Tensor, "side side"]:
-    """1 inside of the circle that touches the four edges, 0 in the corners."""
-    place = (2 * torch.arange(side_px) + 1) / side_px - 1
-    return (place**2 + place[:, None] ** 2 <= 1).float()
-
-
-def spatial(config: ModelConfig, code_width: int, maps: Sequence[int] = (), disc: bool = False) -> Encoder:
+def spatial(config: ModelConfig, code_width: int, maps: Sequence[int] = ()) -> Encoder:
     """The last convolution covers the whole remaining map: each place is seen apart."""
     layers: list[nn.Module] = []
     for before, width in pairwise([3, *config.encoder_widths]):
         layers += _block(before, width, kernel=4, stride=2, padding=1)
     read = _maps(config, maps, len(layers))
     rest_px = config.side_px >> len(config.encoder_widths)
-    return Encoder(layers + _code(config, code_width, kernel=rest_px), config.side_px if disc else 0, read)
+    return Encoder(layers + _code(config, code_width, kernel=rest_px), read)
 
 
-def pooled(config: ModelConfig, code_width: int, maps: Sequence[int] = (), disc: bool = False) -> Encoder:
+def pooled(config: ModelConfig, code_width: int, maps: Sequence[int] = ()) -> Encoder:
     """Twice as deep, a block of 3x3 convolutions after each stride-2 one; the mean over all places, then the code."""
     layers: list[nn.Module] = []
     for before, width in pairwise([3, *config.encoder_widths]):
@@ -64,12 +55,12 @@ def pooled(config: ModelConfig, code_width: int, maps: Sequence[int] = (), disc:
         layers += _block(width, width, kernel=3, stride=1, padding=1)
     read = _maps(config, maps, len(layers))
     layers += [nn.AdaptiveAvgPool2d(1), *_code(config, code_width, kernel=1)]
-    return Encoder(layers, config.side_px if disc else 0, read)
+    return Encoder(layers, read)
 
 
-ENCODERS: dict[str, Callable[[ModelConfig, int, Sequence[int], bool], Encoder]] = {"spatial": spatial, "pooled": pooled}
-"""What model.encoder_a and model.encoder_b may name: from the configuration, the width of the code, the channels of
-maps beside it, and whether the disc alone is seen, to an encoder."""
+ENCODERS: dict[str, Callable[[ModelConfig, int, Sequence[int]], Encoder]] = {"spatial": spatial, "pooled": pooled}
+"""What model.encoder_a and model.encoder_b may name: from the configuration, the width of the code, and the channels of
+maps beside it, to an encoder."""
 
 
 def _maps(config: ModelConfig, maps: Sequence[int], num_layers: int) -> dict[int, nn.Module]:

@@ -30,10 +30,10 @@ class CrossModel(nn.Module):
         super().__init__()
         self.config, self.fit, self.noise_b = config, fit, noise_b
         self.encoder_a, self.encoder_b = (
-            ENCODERS[kind](config, width, maps, disc)
-            for kind, width, maps, disc in (
-                (config.encoder_a, config.code_a, config.maps_a, config.disc_a),
-                (config.encoder_b, config.code_b, (), False),
+            ENCODERS[kind](config, width, maps)
+            for kind, width, maps in (
+                (config.encoder_a, config.code_a, config.maps_a),
+                (config.encoder_b, config.code_b, ()),
             )
         )
         self.generator = Generator(

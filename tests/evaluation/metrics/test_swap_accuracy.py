@@ -77,4 +77,4 @@ def test_a_single_held_out_class_is_said_to_be_one(net: Classifier, images: Imag
     context.__dict__["classifier"] = net
     found = measure(MixedSet(context, HeldOut(CLASSES, np.arange(128, 160), np.arange(128, 160), np.arange(128))))
     assert "fewer than two" in found["class"]
-    assert set(found["place"]) == {"mix", "ceiling", "copy_x1", "copy_x2"}
+    assert set(found["place"]) == {"mix", "ceiling", "copy_x1", "copy_x2", "image"}

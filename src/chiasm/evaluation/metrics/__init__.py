@@ -35,10 +35,10 @@ METRICS: dict[str, Metric] = {
     "swap": Metric(swap_error.measure, swap_error.rows),
     "leakage": Metric(leakage.measure, leakage.rows),
     "swap_accuracy": Metric(swap_accuracy.measure, swap_accuracy.rows),
-    "invariance": Metric(invariance.measure, invariance.rows),
     "shortcuts": Metric(shortcuts.measure, shortcuts.rows),
     "realism": Metric(realism.measure, realism.rows),
     "disentanglement": Metric(disentanglement.measure, disentanglement.rows),
+    "invariance": Metric(invariance.measure, invariance.rows),
 }
 """All metrics by the name that results and `--metrics` give them, in the order in which they are shown."""
 

@@ -67,7 +67,7 @@ def distances(
     """
     codes = dict(zip("ab", encode(model, images), strict=True))
     apart = {code: _apart(c, c.roll(1, 0)) for code, c in codes.items()}
-    found = {}
+    found: dict[str, dict[str, Ratio]] = {}
     for name in names:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
