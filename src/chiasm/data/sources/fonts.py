@@ -139,7 +139,7 @@ def draw_character(font: str | Path, character: str) -> Image.Image:
 def _characters(path: Path, wanted: str) -> tuple[str, ...] | Refused:
     """Those of the wanted characters that a font has."""
     try:
-        with TTFont(path, lazy=True) as file:
+        with path.open("rb") as stream, TTFont(stream, lazy=True) as file:
             glyphs = file.getBestCmap() or {}
         ImageFont.truetype(path, MEASURED_PT)
     # fontTools and FreeType raise OSError, TTLibError, struct.error, AssertionError and more on broken files.
