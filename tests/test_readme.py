@@ -1,5 +1,5 @@
-"""The commands of README.md, docs/tutorial.md and docs/typefaces.md, run on made images: every line that begins with `chiasm`, then
-the blocks of Python.
+"""The commands of README.md, docs/tutorial.md and docs/typefaces.md, run on made images: every line that begins with
+`chiasm`, then the blocks of Python.
 
 The words are their own; only flags that make it short are added. What begins otherwise (make, pip) installs
 from the network and is not run.
