@@ -1,5 +1,5 @@
-"""The commands of README.md and of docs/tutorial.md, run on made images: every line that begins with `chiasm`, then
-the README's block of Python.
+"""The commands of README.md, docs/tutorial.md and docs/typefaces.md, run on made images: every line that begins with
+`chiasm`, then the blocks of Python.
 
 The words are their own; only flags that make it short are added. What begins otherwise (make, pip) installs
 from the network and is not run.
@@ -7,8 +7,10 @@ from the network and is not run.
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,14 +21,16 @@ from chiasm.sweep.space import as_argument
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 TUTORIAL = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text(encoding="utf-8")
+TYPEFACES = (Path(__file__).parents[1] / "docs" / "typefaces.md").read_text(encoding="utf-8")
 SERVES = re.compile(r"serve\b")
 """Runs until it is stopped, and has tests of its own in a browser."""
 COMMANDS = [
     command
-    for command in re.findall(r"^ +chiasm (.+?)(?: {2,}#.*)?$", README + TUTORIAL, re.MULTILINE)
+    for command in re.findall(r"^ +chiasm (.+?)(?: {2,}#.*)?$", README + TUTORIAL + TYPEFACES, re.MULTILINE)
     if not SERVES.match(command)
 ]
-PYTHON = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+PYTHON, OF_TYPEFACES = (re.findall(r"```python\n(.+?)```", text, re.DOTALL) for text in (README, TYPEFACES))
+TTF = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 MODEL = {"side_px": 16, "encoder_widths": [4, 4, 4], "dense_widths": [4], "generator_widths": [4, 4, 4]}
 TRAIN = {"steps": 2, "batch_size": 4, "num_val_pairs": 4, "compile": "off"}
@@ -46,6 +50,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in {*photos, *re.findall(r"\w+\.jpg", " ".join([*COMMANDS, *PYTHON]))}:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (24, 20, 3), dtype=np.uint8)).save(folder / name)
+    (folder / "fonts").mkdir()
+    for font in ("DejaVuSans", "DejaVuSerif", "cmr10", "cmtt10"):
+        shutil.copy(TTF / f"{font}.ttf", folder / "fonts")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for command in COMMANDS:
@@ -79,3 +86,9 @@ def test_the_python_block_runs(done: Path, monkeypatch: pytest.MonkeyPatch) -> N
     exec(short, {})  # the README is this project's own
     assert written
     assert all((done / name).exists() for name in written)
+
+
+def test_the_python_block_on_typefaces_runs(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(done)
+    exec(OF_TYPEFACES[0], {})
+    assert Image.open("Q.png").size == (16, 16)

@@ -48,8 +48,8 @@ def check_numbers(section: str, config: Any) -> None:
 
 def absolute_source(source: str) -> str:
     """A source in the one spelling that holds from every folder: "photos/" and "./photos" are the same setting."""
-    prefix = "hf:" if source.startswith("hf:") else ""
+    prefix = next((word for word in ("hf:", "fonts:") if source.startswith(word)), "")
     path = source.removeprefix(prefix)
-    if source == "avatars" or (prefix and not path.startswith((".", "/", "~"))):
+    if source == "avatars" or (prefix == "hf:" and not path.startswith((".", "/", "~"))):
         return source
     return prefix + os.path.abspath(os.path.expanduser(path))

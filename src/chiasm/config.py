@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -44,6 +45,8 @@ MAX_SIDE_PX = 4096
 MAX_BATCH = 65536
 MAX_BLOCKS = 12
 MAX_SEED = 2**63 - 1
+
+CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +129,8 @@ class DataConfig:
     a_contents: tuple[str, ...] = ()
     """Known contents that belong to code A beside the class, such as expression: of importance to the evaluation
     alone."""
+    characters: str = CHARACTERS
+    """What 'fonts:FOLDER' draws of each font."""
     avatars: AvatarsConfig = field(default_factory=AvatarsConfig)
 
     def __post_init__(self) -> None:
@@ -140,6 +145,8 @@ class DataConfig:
             self.held_out_classes,
             "give a fraction in [0, 0.5]",
         )
+        different = len(set(self.characters)) == len(self.characters) >= 1 and not re.search(r"\s", self.characters)
+        require(different, "data.characters", self.characters, "give different characters, without blanks")
         require(0 < self.labelled <= 1, "data.labelled", self.labelled, "give a fraction in (0, 1]")
         if self.pairs is not None:
             fits = bool(self.pairs) and "\0" not in self.pairs and self.supervision == "pairs"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,25 +49,30 @@ class Found(NamedTuple):
 
 
 def find_images(root: Path) -> Found:
-    """Every image file of a tree, by its extension.
+    """Every image file of a tree, see find_files."""
+    return find_files(root, EXTENSIONS | HEIF_EXTENSIONS if HAS_HEIF else EXTENSIONS)
+
+
+def find_files(root: Path, endings: Set[str]) -> Found:
+    """Every file of a tree with one of some endings, in lower case with the dot.
 
     Hidden files and folders, and the folders of runs and sweeps, are left out. Links to folders are followed
     unless they lead back to a folder that holds them.
 
     Args:
         root: the top folder.
+        endings: those of the files that are wanted.
 
     Returns:
         The files, and what is ignored.
     """
     ignored: Counter[str] = Counter()
-    return Found(sorted(_walk(root, "", frozenset(), ignored)), ignored)
+    return Found(sorted(_walk(root, "", frozenset(), endings, ignored)), ignored)
 
 
 def _walk(
-    folder: Path, prefix: str, ancestors: frozenset[tuple[int, int]], ignored: Counter[str]
+    folder: Path, prefix: str, ancestors: frozenset[tuple[int, int]], endings: Set[str], ignored: Counter[str]
 ) -> Iterator[FileState]:
-    readable = EXTENSIONS | HEIF_EXTENSIONS if HAS_HEIF else EXTENSIONS
     here = folder.stat()
     identity = (here.st_dev, here.st_ino)
     if identity in ancestors:
@@ -81,8 +86,8 @@ def _walk(
     for entry in entries:
         ending = os.path.splitext(entry.name)[1].lower()
         if entry.is_dir():
-            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", ancestors | {identity}, ignored)
-        elif ending in readable:
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", ancestors | {identity}, endings, ignored)
+        elif ending in endings:
             yield (f"{prefix}{entry.name}", *_size_and_time(entry))
         else:
             ignored[ending] += 1

@@ -11,6 +11,7 @@ from chiasm.data.image_set import DataError, ImageSet
 from chiasm.data.sources.avatars import Avatars
 from chiasm.data.sources.celeba import CelebA
 from chiasm.data.sources.folder import Folder
+from chiasm.data.sources.fonts import Fonts
 from chiasm.data.sources.hugging_face import HuggingFace
 from chiasm.data.sources.npz import Npz
 from chiasm.data.sources.source import Source
@@ -67,11 +68,16 @@ def find_source(config: DataConfig) -> Source:
         return Avatars(config.avatars)
     if config.source.startswith("hf:"):
         return HuggingFace(config.source.removeprefix("hf:"))
+    if config.source.startswith("fonts:"):
+        fonts = Path(config.source.removeprefix("fonts:"))
+        if not fonts.is_dir():
+            raise DataError(f"data.source: {str(fonts)!r} is no folder; give 'fonts:' and a folder of fonts.")
+        return Fonts(fonts, config.characters)
     path = Path(config.source)
     if not path.exists():
         raise DataError(
-            f"data.source: {config.source!r} does not exist; give 'avatars', 'hf:NAME', or the path of a "
-            f"folder of images or of an .npz file."
+            f"data.source: {config.source!r} does not exist; give 'avatars', 'hf:NAME', 'fonts:FOLDER', or the path "
+            f"of a folder of images or of an .npz file."
         )
     if path.is_file():
         if path.suffix.lower() == ".npz":

@@ -158,8 +158,12 @@ def high_frequency_power(x: Float[Tensor, "n 3 side side"]) -> PerImage:
 
 
 def directions(net: Classifier, images: Tensor) -> Tensor:
-    """The trunk's features, their mean square brought to 1, so that the kernel is bounded: (cosine + 1) cubed."""
-    found = features(net, images)
+    """The trunk's features, see unit_power."""
+    return unit_power(features(net, images))
+
+
+def unit_power(found: Tensor) -> Tensor:
+    """Features, their mean square brought to 1, so that the kernel is bounded: (cosine + 1) cubed."""
     return found / found.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-6)
 
 
