@@ -91,4 +91,5 @@ def test_the_python_block_runs(done: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_python_block_on_typefaces_runs(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(done)
     exec(OF_TYPEFACES[0], {})
-    assert Image.open("Q.png").size == (16, 16)
+    with Image.open("Q.png") as image:
+        assert image.size == (16, 16)
