@@ -14,6 +14,8 @@ from chiasm.config import Config, ConfigError, require
 
 T = TypeVar("T")
 
+MAX_YAML_BYTES = 1_000_000
+
 
 class _PlainLoader(yaml.SafeLoader):
     """YAML without aliases, a few of which inside of one another would fill the memory."""
@@ -50,6 +52,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path}: {'not a file' if path.exists() else 'does not exist'}; give a YAML file of settings."
         )
     try:
+        if path.stat().st_size > MAX_YAML_BYTES:
+            raise ConfigError(f"larger than {MAX_YAML_BYTES:,} bytes")
         values = parse_yaml(path.read_text(encoding="utf-8"))
     except (ConfigError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML that can be used ({error}); see the config.yaml of a run.") from error

@@ -59,7 +59,8 @@ def attempt(case: Case, folder: Path, run: Path) -> tuple[str, str]:
     folder.mkdir()
     os.chdir(folder)
     arguments = case.make(folder, run)
-    out, err = io.StringIO(), io.StringIO()
+    # As a terminal or a pipe: what UTF-8 cannot hold is an error.
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
     try:
         with redirect_stdout(out), redirect_stderr(err), watched(), full_disk(case.max_file):
             status = main(arguments)
@@ -70,11 +71,14 @@ def attempt(case: Case, folder: Path, run: Path) -> tuple[str, str]:
     finally:
         os.chdir(folder.parent)
         shutil.rmtree(folder, ignore_errors=True)
-    printed = out.getvalue() + err.getvalue()
+    out.flush()
+    printed = out.buffer.getvalue().decode() + err.getvalue()  # type: ignore[attr-defined]
     if status != 2:
         lacking = [words for words in case.printed if not any(word in printed for word in words.split("|"))]
         fine = case.wanted != "refused" and status in (0, 3) and not lacking
-        return ("works", "") if fine else ("wrong", f"exit status {status}, lacking {lacking}: {printed[-MAX_MESSAGE:]}")
+        return (
+            ("works", "") if fine else ("wrong", f"exit status {status}, lacking {lacking}: {printed[-MAX_MESSAGE:]}")
+        )
     line = err.getvalue().rstrip("\n").splitlines()[-1] if err.getvalue().strip() else ""
     if case.wanted == "works":
         return "wrong", line[:MAX_MESSAGE]

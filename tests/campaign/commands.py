@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,20 +16,44 @@ from tests.campaign.pictures import encoded
 WORDS = [
     *("", "-", "--", "-o", "--output", "--name", "--runs", "--num", "--seed", "--part", "--metrics", "--preset"),
     *("--config", "--resume", "--steps", "--epochs", "--max-minutes", "--side-px", "--a", "--b", "--format", "--int8"),
-    *("nan", "-1", "0", "1e400", "9" * 5000, "x", "é", "\0", "\n", "{}", "[]", "null", "true", "[" * 2000, "*"),
-    *("nosuch", "a.png", "photos", ".", "run", "run/model", "/dev/null", "/dev/zero/x", "a.png/x", "x" * 300, "~nobody"),
-    *("--model", "--train.lr=x", "--gan", "--data={}", "--loss.gamma", "--=x", "---", "--no-such", "tiny", "results.json"),
+    *("nan", "-1", "0", "1e400", "9" * 5000, "x", "é", "\n", "{}", "[]", "null", "true", "[" * 2000, "*"),
+    *(
+        "nosuch",
+        "a.png",
+        "photos",
+        ".",
+        "run",
+        "run/model",
+        "/dev/null",
+        "/dev/zero/x",
+        "a.png/x",
+        "x" * 300,
+        "~nobody",
+    ),
+    *(
+        "--model",
+        "--train.lr=x",
+        "--gan",
+        "--data={}",
+        "--loss.gamma",
+        "--=x",
+        "---",
+        "--no-such",
+        "tiny",
+        "results.json",
+    ),
 ]
 COMMANDS = ("mix", "evaluate", "report", "info", "data", "export", "sweep", "fit", "nosuch", "")
 OUTPUTS = [
     *(".", "..", "/", "", "photos", "a.png/x.png", "no/such/../x", "x", ".png", "x.", "x" * 300 + ".png", "/dev/null"),
-    *("/dev/full", "/proc/x.png", "\n.png", "é.png", "-.png", "x.png/", "run/model", "\ud800.png", "x\0.png"),
+    *("/dev/full", "/proc/x.png", "\n.png", "é.png", "-.png", "x.png/", "run/model", "\udcff.png"),
 ]
 MAPPINGS = {
     "a null section": "preset: tiny\nmodel:\n",
     "a list": "preset: tiny\nmodel: [1]\n",
     "an alias": "a: &a 1\nb: *a\n",
-    "aliases of aliases": "a: &a [x,x]\n" + "".join(f"{c}: &{c} [*{p},*{p}]\n" for p, c in zip("abcdefg", "bcdefgh")),
+    "aliases of aliases": "a: &a [x,x]\n"
+    + "".join(f"{c}: &{c} [*{p},*{p}]\n" for p, c in zip("abcdefg", "bcdefgh", strict=True)),
     "a merge": "a: &a {x: 1}\nb:\n  <<: *a\n",
     "a merge of itself": "a: &a\n  <<: *a\n",
     "a tag": "preset: !!python/name:os.system\n",
@@ -100,8 +125,6 @@ def of_words(words: list[str], family: str = "command lines", **options: Any) ->
 
 
 def with_desk(words: list[str], folder: Path, run: Path) -> list[str]:
-    import shutil
-
     Path("photos").mkdir()
     for i in range(4):
         (Path("photos") / f"{i}.png").write_bytes(encoded("PNG", size=(20 + i, 20)))

@@ -194,9 +194,7 @@ def odd_files() -> Iterator[Case]:
         "a link to a random device": (lambda path: path.symlink_to("/dev/urandom"), "r.jpg", skipped),
     }
     for name, (write, file, printed) in links.items():
-        yield case(
-            name=name, make=lambda folder, run, write=write, file=file: beside(write, file), printed=printed
-        )
+        yield case(name=name, make=lambda folder, run, write=write, file=file: beside(write, file), printed=printed)
     deep = "/".join(["d" * 200] * 15)
     yield case(
         name="deep folders",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,10 @@ else:
 
 VERSION = 1
 """Raise it whenever the same file would give other pixels, so that old caches are left behind."""
+
+
+DRAWN_BY_OTHERS = frozenset(["EPS", "WMF"])
+"""Formats that are programs, for Ghostscript or Windows to run."""
 
 
 class Decoded(NamedTuple):
@@ -85,7 +90,14 @@ def decode_file(path: str | Path, side_px: int, fit: Fit) -> Decoded | Refused:
     """Decodes a file as decode_or_refuse does; a pipe or a device, which might never end, is refused."""
     if os.path.exists(path) and not os.path.isfile(path):
         return Refused("not a file but a folder, a pipe, a socket or a device")
-    return decode_or_refuse(lambda: Image.open(path), side_px, fit)
+    return decode_or_refuse(lambda: Image.open(path, formats=_formats()), side_px, fit)
+
+
+@cache
+def _formats() -> list[str]:
+    """What a file may hold, whatever its ending: all that Pillow reads but what it lets other programs draw."""
+    Image.init()
+    return [name for name in Image.OPEN if name not in DRAWN_BY_OTHERS]
 
 
 def decode_or_refuse(open_image: Callable[[], Image.Image], side_px: int, fit: Fit) -> Decoded | Refused:

@@ -149,6 +149,14 @@ def _explained(run: RunFolder) -> Iterator[None]:
         left = f"the checkpoint of step {steps[-1]} is whole" if steps else "there is no checkpoint yet"
         remedy = f"make room or give access, then: chiasm fit --resume {run.path}"
         raise RunWriteError(f"{run.path} cannot be written ({error}); {left}; {remedy}") from error
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)):
+            raise
+        told = str(error).strip().splitlines()[0] if str(error).strip() else "no more of it"
+        raise ConfigError(
+            f"train.batch_size: a step does not fit into the memory ({told}); give fewer images, or generate them a "
+            "few at a time: --train.slice_size 8"
+        ) from error
     finally:
         threading.excepthook = report
 

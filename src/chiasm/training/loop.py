@@ -18,7 +18,15 @@ from torch import nn
 from tqdm import tqdm
 
 from chiasm.card import write_card
-from chiasm.checkpoint import flatten_optimizer, load_state, restore_optimizer, save_model, save_state
+from chiasm.checkpoint import (
+    CheckpointError,
+    find_misfit,
+    flatten_optimizer,
+    load_state,
+    restore_optimizer,
+    save_model,
+    save_state,
+)
 from chiasm.config import Config, ConfigError
 from chiasm.data import Batches, ImageSet, LoadedBatch, Split, hide_labels, keep_classes, save_image
 from chiasm.evaluation.metrics.shortcuts import alarms
@@ -33,6 +41,7 @@ from chiasm.training.muon import Muon, split_matrices
 from chiasm.training.validate import Validation, save_figures
 
 LOG_EVERY = 20
+MAX_VALUE = 1e300
 # What the adversary, the classifier and the discriminator minimise for themselves is no loss of the model.
 OTHERS_TERMS = ("classifier_b", "classifier_x", "discriminator", "r1")
 # About a minute, and the first one within a minute of the first step.
@@ -303,12 +312,21 @@ class Loop:
         for step in saved.damaged:
             self._say(f"checkpoint of step {step} is damaged; going on from step {saved.step}")
         self.step = self.saved_at = saved.step
-        self.elapsed_s, self.window = float(saved.values["elapsed_s"]), saved.values["window"]
-        for name, (module, optimizer) in self.parts.items():
-            prefix = f"{name}/"
-            state = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
-            module.load_state_dict(state)
-            restore_optimizer(optimizer, f"{name}-optimizer", saved.tensors)
+        try:
+            self.elapsed_s, self.window = _read_values(saved.values)
+            for name, (module, optimizer) in self.parts.items():
+                prefix = f"{name}/"
+                state = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
+                misfit = find_misfit(module.state_dict(), state)
+                if misfit is not None:
+                    raise CheckpointError(misfit)
+                module.load_state_dict(state)
+                restore_optimizer(optimizer, f"{name}-optimizer", saved.tensors)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{self.folder.checkpoint}: step {saved.step} is no checkpoint of this run's settings ({error}); "
+                "copy it from the run again, or begin it again: --overwrite"
+            ) from error
         if self.budget.progress(self.step, self.elapsed_s) >= 1:
             raise ConfigError(
                 f"train: {self.folder.path} has used up its budget ({self.step} steps, {self.elapsed_s / 60:.1f} "
@@ -318,6 +336,25 @@ class Loop:
     def _say(self, text: str) -> None:
         if self.fabric.is_global_zero:
             print(text, file=sys.stderr)
+
+
+def _read_values(values: Any) -> tuple[float, list[dict[str, torch.Tensor] | dict[str, float]]]:
+    """The plain values of a checkpoint: the seconds trained, and the terms not logged yet.
+
+    Raises:
+        CheckpointError: if they are something else.
+    """
+
+    def finite(value: Any) -> bool:
+        return type(value) in (int, float) and abs(value) < MAX_VALUE
+
+    known = values if isinstance(values, dict) else {}
+    elapsed_s, window = known.get("elapsed_s", -1), known.get("window")
+    if not (finite(elapsed_s) and elapsed_s >= 0 and isinstance(window, list)):
+        raise CheckpointError("its state.json lacks elapsed_s or window")
+    if not all(isinstance(row, dict) and row and all(map(finite, row.values())) for row in window):
+        raise CheckpointError("its state.json has terms that are no finite numbers")
+    return float(elapsed_s), [{name: float(value) for name, value in row.items()} for row in window]
 
 
 def _seed(*parts: int) -> int:
