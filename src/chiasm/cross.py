@@ -3,6 +3,9 @@
 Symbols follow docs/notation.md: digit = image, letter = factor, A before B.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import torch
@@ -12,6 +15,8 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from chiasm.networks import CrossModel
+
+_share: ContextVar[tuple[int, int]] = ContextVar("share", default=(0, 1))
 
 Images = Float[Tensor, "n 3 side side"]
 CodesA = Float[Tensor, "n a"]
@@ -55,13 +60,37 @@ def mix(model: CrossModel, codes: Codes, slice_size: int = 0) -> Images:
     return generate(model, Codes(codes.a, swap_halves(codes.b)), slice_size)
 
 
+@contextmanager
+def shared_noise(rank: int, world_size: int) -> Iterator[None]:
+    """Draw noise for the batch of all devices, which have the same seed, and take this device's share of it.
+
+    Args:
+        rank: number of this device, from 0.
+        world_size: number of devices.
+    """
+    before = _share.set((rank, world_size))
+    try:
+        yield
+    finally:
+        _share.reset(before)
+
+
+def _own_rows(draw: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
+    """Random values for this device's rows, shared out as pairs are: a part of the first halves and of the second."""
+    rank, world_size = _share.get()
+    if world_size == 1:
+        return draw(like)
+    of_all = draw(torch.cat([like.detach()] * world_size))
+    return torch.cat([half.chunk(world_size)[rank] for half in of_all.chunk(2)])
+
+
 def add_noise(values: Tensor, sigma: float) -> Tensor:
     """Values with Gaussian noise of the standard deviation sigma.
 
     On mixed images, so that no faint signal in them can be read again (against the steganography of Chu et al. 2017);
     on codes B, so that they can carry little (Gabbay & Hoshen 2020). Source: docs/method.md, section 6.
     """
-    return values + sigma * torch.randn_like(values) if sigma > 0 else values
+    return values + sigma * _own_rows(torch.randn_like, values) if sigma > 0 else values
 
 
 def random_shift(x: Images, reach: float) -> Images:
@@ -76,7 +105,8 @@ def random_shift(x: Images, reach: float) -> Images:
     if reach == 0:
         return x
     affine = torch.eye(2, 3, device=x.device).repeat(len(x), 1, 1)
-    affine[:, :, 2] = 2 * reach * (2 * torch.rand(len(x), 2, device=x.device) - 1)  # the side is 2 in these units
+    random = _own_rows(torch.rand_like, affine[:, :, 2])
+    affine[:, :, 2] = 2 * reach * (2 * random - 1)  # the side is 2 in these units
     grid = F.affine_grid(affine, list(x.shape), align_corners=False).to(x.dtype)
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 

@@ -67,7 +67,8 @@ def run(options: Namespace) -> int:
     from chiasm.training.summary import summary
 
     result = fit(config, name=options.name, runs=runs, resume=options.resume, overwrite=options.overwrite)
-    print(summary(result))
+    if result.metrics:  # of several processes the first one alone
+        print(summary(result))
     return STOPPED if result.interrupted else 0
 
 

@@ -28,6 +28,7 @@ from chiasm.checkpoint import (
     save_state,
 )
 from chiasm.config import Config, ConfigError
+from chiasm.cross import shared_noise
 from chiasm.data import Batches, ImageSet, LoadedBatch, Split, hide_labels, keep_classes, save_image
 from chiasm.evaluation.metrics.shortcuts import alarms
 from chiasm.inference import to_unit
@@ -36,6 +37,7 @@ from chiasm.plots import curves
 from chiasm.runs import CURVES_FILE, STRIP_FILE, RunFolder, Tracker
 from chiasm.training.budget import Budget, Schedule
 from chiasm.training.compiling import compile_networks
+from chiasm.training.hardware import synchronise_statistics
 from chiasm.training.interrupt import stop_on_signal
 from chiasm.training.muon import Muon, split_matrices
 from chiasm.training.validate import Validation, save_figures
@@ -64,7 +66,7 @@ class FitResult:
         run: the run's folder.
         step: optimiser steps made in all.
         minutes: minutes trained in all.
-        metrics: the last validation, L1 on [-1, 1].
+        metrics: the last validation, L1 on [-1, 1]; empty in all processes but the first.
         figures: the figures' paths.
         interrupted: whether it was stopped before its budget was used up.
         alarms: what is wrong with the model, as of the last validation.
@@ -113,6 +115,7 @@ class Loop:
         ):
             if part is not None:
                 networks = self.objective.model if name == "objective" and train.optimizer == "muon" else None
+                synchronise_statistics(part, fabric)
                 groups = split_matrices(part.parameter_groups(), networks)
                 self.parts[name] = (part, Muon(groups, lr, train.betas))
         self.step, self.elapsed_s = 0, 0.0
@@ -159,16 +162,24 @@ class Loop:
         )
 
     def training_step(self, loaded: LoadedBatch, progress: float) -> dict[str, torch.Tensor]:
-        """One optimiser step, a function of the weights, the batch and (seed, step, rank) alone."""
-        torch.manual_seed(_seed(self.config.train.seed, self.step, self.fabric.global_rank))
+        """One optimiser step, a function of the weights, the batch and (seed, step) alone."""
+        torch.manual_seed(_seed(self.config.train.seed, self.step, 0))
         batch = self._to_device(loaded)
-        terms, x_mix = self.wrapped["objective"][0](batch, progress)
+        with shared_noise(self.fabric.global_rank, self.fabric.world_size):
+            terms, x_mix = self.wrapped["objective"][0](batch, progress)
         self._descend("objective", terms, progress)
         if "discriminator" in self.wrapped:
             of_discriminator = self.wrapped["discriminator"][0](batch.x, x_mix, batch.classes)
             self._descend("discriminator", of_discriminator, progress)
             terms |= of_discriminator
-        return {name: term.detach() for name, term in terms.items()}
+        return self._mean_of_devices({name: term.detach() for name, term in terms.items()})
+
+    def _mean_of_devices(self, terms: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        if self.fabric.world_size == 1:
+            return terms
+        mean = self.fabric.all_reduce(torch.stack([term.float() for term in terms.values()]), reduce_op="mean")
+        assert isinstance(mean, torch.Tensor)
+        return dict(zip(terms, mean.unbind(), strict=True))
 
     def _to_device(self, loaded: LoadedBatch) -> Batch:
         """A batch of bytes as the objective takes it."""
