@@ -1,6 +1,6 @@
-"""Trains a variant on some devices: `two_devices.py FOLDER NAME VARIANT DEVICES [STEPS]`; each process writes its weights.
+"""Trains a variant on some devices: `two_devices.py FOLDER NAME VARIANT DEVICES [STEPS]`.
 
-A process of its own, which starts the others as `chiasm fit` does.
+A process of its own, which writes its weights and starts the others as `chiasm fit` does.
 """
 
 import sys
