@@ -34,7 +34,7 @@ def test_ranks_share_out_every_epoch(image_set, world_size):
     for epoch in range(len(stream) // 37):
         assert sorted(stream[37 * epoch : 37 * (epoch + 1)].tolist()) == indices.tolist()
     assert stream[:37].tolist() != stream[37:74].tolist()
-    assert ranks[0].steps_per_epoch == pytest.approx(37 / (5 * world_size))
+    assert ranks[0].steps_per_epoch == pytest.approx(37 / (4 * world_size))
 
 
 def test_partner_is_another_image_of_the_class(image_set):
