@@ -160,7 +160,7 @@ def palette_with_alpha() -> bytes:
 
 NAMES = [
     *("é" * 120 + ".png", "x" * 251 + ".png", "new\nline.png", "tab\t.png", " .png", "-o.png", "--help.png"),
-    *("<script>alert(1)</script>.png", "quote\"'.png", "100%s %d {0}.png", "$(true).png", "a\\b.png", "نام.png"),
+    *("<script>alert(1).png", "quote\"'.png", "100%s %d {0}.png", "$(true).png", "a\\b.png", "نام.png"),
     *("\u202egnp.exe.png", "🙂.png", "con.png", "two.PNG.png", "a..png", "~.png", "*.png", "e\u0301.png", "\x7f.png"),
 ]
 
