@@ -18,13 +18,20 @@ MAX_YAML_BYTES = 1_000_000
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases, a few of which inside of one another would fill the memory."""
+    """YAML without aliases, a few of which inside of one another would fill the memory, and without a key twice."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark
             raise yaml.YAMLError(f"line {mark.line + 1} holds an alias; write the value itself there")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
+        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
+        if twice:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {twice[0]!r} is given twice; leave one of them out")
+        return super().construct_mapping(node, deep)
 
 
 def parse_yaml(text: str) -> Any:
