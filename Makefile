@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Without a GPU the pinned CPU build of torch is a tenth of the download.
 CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constraints-cpu.txt")
 
-.PHONY: demo test check docs guards kills bench clean
+.PHONY: demo test check docs guards kills campaign bench clean
 
 .venv/installed: pyproject.toml constraints-cpu.txt
 	$(PYTHON) -m venv .venv
@@ -30,6 +30,9 @@ docs: .venv/installed  ## the documentation's site into build/site; broken links
 
 kills: .venv/installed  ## kill trainings and resume them, two to six minutes
 	OMP_NUM_THREADS=1 $(BIN)/python tests/kills.py
+
+campaign: .venv/installed  ## try bad inputs of every kind, about half an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaign
 
 bench: .venv/installed  ## measure speed side by side with the plain reference
 	$(BIN)/python benchmarks/run.py

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chiasm.config import Augmentation, StrengthConfig
+from chiasm.draws import uniform
 
 Images = Float[Tensor, "n 3 side side"]
 Affine = Float[Tensor, "n 3 3"]
@@ -64,7 +65,7 @@ def sample(x: Images, affine: Affine) -> Images:
 
 def rotate(x: Images, degrees: float) -> Affine:
     """Turned about the centre by an angle from -degrees to degrees."""
-    angle = degrees * math.pi / 180 * (2 * torch.rand(len(x), device=x.device) - 1)
+    angle = degrees * math.pi / 180 * (2 * uniform(x) - 1)
     affine, cos, sin = _identity(x), angle.cos(), angle.sin()
     affine[:, 0, 0], affine[:, 0, 1], affine[:, 1, 0], affine[:, 1, 1] = cos, -sin, sin, cos
     return affine
@@ -73,20 +74,20 @@ def rotate(x: Images, degrees: float) -> Affine:
 def flip(x: Images, share: float) -> Affine:
     """A share of the images left to right."""
     affine = _identity(x)
-    affine[:, 0, 0] = 1 - 2 * (torch.rand(len(x), device=x.device) < share).float()
+    affine[:, 0, 0] = 1 - 2 * (uniform(x) < share).float()
     return affine
 
 
 def shift(x: Images, reach: float) -> Affine:
     """Elsewhere by at most a fraction of the side, both across and down."""
     affine = _identity(x)
-    affine[:, :2, 2] = 2 * reach * (2 * torch.rand(len(x), 2, device=x.device) - 1)
+    affine[:, :2, 2] = 2 * reach * (2 * uniform(x, 2) - 1)
     return affine
 
 
 def zoom(x: Images, extent: float) -> Affine:
     """Larger or smaller, by a factor from 1 / (1 + extent) to 1 + extent."""
-    factor = (math.log1p(extent) * (2 * torch.rand(len(x), device=x.device) - 1)).exp()
+    factor = (math.log1p(extent) * (2 * uniform(x) - 1)).exp()
     return _identity(x) * torch.stack([factor, factor, torch.ones_like(factor)], dim=1)[:, None]
 
 
@@ -95,8 +96,8 @@ def colour(x: Images, extent: float) -> Images:
 
     The turn is one about the axis of the greys in the space of red, green and blue (Rodrigues' formula).
     """
-    angle = extent * math.pi * (2 * torch.rand(len(x), 1, 1, device=x.device) - 1)
-    saturation = 1 - extent * torch.rand(len(x), 1, 1, device=x.device)
+    angle = extent * math.pi * (2 * uniform(x, 1, 1) - 1)
+    saturation = 1 - extent * uniform(x, 1, 1)
     grey = torch.full((3, 3), 1 / 3, device=x.device)
     across = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=x.device) / math.sqrt(3)
     turn = saturation * (angle.cos() * (torch.eye(3, device=x.device) - grey) + angle.sin() * across) + grey
@@ -105,7 +106,7 @@ def colour(x: Images, extent: float) -> Images:
 
 def light(x: Images, extent: float) -> Images:
     """Contrast times a factor from 1 - extent to 1 + extent, and brighter or darker by at most extent."""
-    random = extent * (2 * torch.rand(len(x), 2, 1, 1, device=x.device) - 1)
+    random = extent * (2 * uniform(x, 2, 1, 1) - 1)
     return ((1 + random[:, :1]) * x + random[:, 1:]).clamp(-1, 1)
 
 
@@ -115,7 +116,7 @@ def blur(x: Images, extent: float) -> Images:
     Along columns, then along rows, as products of matrices; what the window loses beyond the edge is made up for.
     """
     side = x.shape[-1]
-    sigma = (extent * side * torch.rand(len(x), 1, 1, 1, device=x.device)).clamp(min=0.1)
+    sigma = (extent * side * uniform(x, 1, 1, 1)).clamp(min=0.1)
     place = torch.arange(side, device=x.device)
     weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * sigma**2))
     weights = weights / weights.sum(dim=-1, keepdim=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from chiasm.files import folder_written_whole, write_atomically
 from chiasm.networks import CrossModel
 from chiasm.overrides import from_dict, to_dict
 from chiasm.runs import CHECKPOINT_PATTERN, MODEL_FILE, STATE_FILE, TENSORS_FILE, WEIGHTS_FILE
+
+MAX_JSON_BYTES = 10_000_000
 
 
 class CheckpointError(ValueError):
@@ -54,13 +57,31 @@ def load_model(path: Path) -> CrossModel:
         )
     model = read_networks(folder / MODEL_FILE)
     tensors = _read_tensors(folder / WEIGHTS_FILE)
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
+    misfit = find_misfit(model.state_dict(), tensors)
+    if misfit is not None:
         raise CheckpointError(
-            f"{folder / WEIGHTS_FILE} does not fit {MODEL_FILE} beside it ({error}); copy both from the same run."
-        ) from error
+            f"{folder / WEIGHTS_FILE} does not fit {MODEL_FILE} beside it ({misfit}); copy both from the same run."
+        )
+    model.load_state_dict(tensors)
     return model.eval()
+
+
+def find_misfit(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str | None:
+    """What of some tensors cannot take the place of others of the same names, in words; None where all can.
+
+    Args:
+        wanted: as networks have them now.
+        tensors: as a file has them; whole numbers for whole numbers, else finite floats of any precision.
+    """
+    for name in [*wanted, *tensors]:
+        if name not in tensors or name not in wanted:
+            return f"{name} is {'missing' if name not in tensors else 'no tensor of this model'}"
+        old, new = wanted[name], tensors[name]
+        if old.shape != new.shape or old.is_floating_point() != new.is_floating_point() or new.is_complex():
+            return f"{name} is {list(new.shape)} {new.dtype}, wanted {list(old.shape)} {old.dtype}"
+        if not new.isfinite().all():
+            return f"{name} has values that are not finite"
+    return None
 
 
 def read_networks(file: Path) -> CrossModel:
@@ -169,8 +190,12 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, name: str, tensors: dict
     """Put the moments that flatten_optimizer named back into an optimiser.
 
     A moment takes its parameter's memory layout: the fused optimisers step through both side by side.
+
+    Raises:
+        CheckpointError: if they are no moments of its parameters.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    _check_moments(optimizer, name, tensors)
     slots: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         owner, _, rest = key.partition(".")
@@ -181,6 +206,28 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, name: str, tensors: dict
                 tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
             slots.setdefault(int(index), {})[moment] = tensor
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _check_moments(optimizer: torch.optim.Optimizer, name: str, tensors: dict[str, Tensor]) -> None:
+    """Refuse moments that are not finite, of no parameter or of another shape, or not the same ones in a group."""
+    found: dict[str, set[str]] = {}
+    for key in tensors:
+        owner, _, rest = key.partition(".")
+        if owner == name:
+            found.setdefault(rest.partition(".")[0], set()).add(rest.partition(".")[2])
+    count = 0
+    for group in optimizer.param_groups:
+        kinds = [found.pop(str(count + i), set()) for i in range(len(group["params"]))]
+        count += len(kinds)
+        # A parameter that no term has needed yet has none.
+        if len({frozenset(kind) for kind in kinds if kind}) > 1:
+            raise CheckpointError(f"{name}: its parameters have different moments")
+        for i, (parameter, kind) in enumerate(zip(group["params"], kinds, strict=True), count - len(kinds)):
+            for moment in (tensors[f"{name}.{i}.{kind_name}"] for kind_name in kind):
+                if moment.shape not in (parameter.shape, torch.Size()) or not moment.isfinite().all():
+                    raise CheckpointError(f"{name}: moment {i} does not fit its parameter or is not finite")
+    if found or not any(key.startswith(f"{name}.") for key in tensors):
+        raise CheckpointError(f"{name}: it has no moments of these parameters")
 
 
 def _settings(model: CrossModel) -> dict[str, Any]:
@@ -202,6 +249,8 @@ def _write_json(values: dict[str, Any], path: Path) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ValueError(f"larger than {MAX_JSON_BYTES:,} bytes")
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); copy it from its run again.") from error
@@ -213,7 +262,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, MemoryError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); copy it from its run again.") from error
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from chiasm.draws import own_rows
 from chiasm.networks import CrossModel
 
 Images = Float[Tensor, "n 3 side side"]
@@ -60,7 +61,7 @@ def add_noise(values: Tensor, sigma: float) -> Tensor:
     On mixed images, so that no faint signal in them can be read again (against the steganography of Chu et al. 2017);
     on codes B, so that they can carry little (Gabbay & Hoshen 2020). Source: docs/method.md, section 6.
     """
-    return values + sigma * torch.randn_like(values) if sigma > 0 else values
+    return values + sigma * own_rows(torch.randn_like, values) if sigma > 0 else values
 
 
 def reassemble(model: CrossModel, codes_of_mix: Codes, slice_size: int = 0) -> Images:

@@ -12,6 +12,7 @@ from chiasm.augment import change, change_alike, random_shift
 from chiasm.config import Augmentation, Config, DataConfig, GanConfig, LossConfig, Need
 from chiasm.cross import Codes, Images, add_noise, disassemble, generate, mix, reassemble, swap_halves
 from chiasm.data import ImageSet
+from chiasm.draws import uniform
 from chiasm.losses import (
     Classes,
     Code,
@@ -192,7 +193,7 @@ class Objective(nn.Module):
         if not self.training or batch.x_partner is None:
             return batch
         x, x_partner = change_alike([batch.x, batch.x_partner], self.data.vary, self.data.strength)
-        own = torch.rand(len(x), 1, 1, 1, device=x.device) < self.data.own_partner
+        own = uniform(x, 1, 1, 1) < self.data.own_partner
         return batch._replace(x=x, x_partner=torch.where(own, x, x_partner) if self.data.own_partner > 0 else x_partner)
 
     def _read_codes(self, batch: Batch, mixing: bool) -> BatchCodes:

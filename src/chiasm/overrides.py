@@ -14,15 +14,24 @@ from chiasm.config import Config, ConfigError, require
 
 T = TypeVar("T")
 
+MAX_YAML_BYTES = 1_000_000
+
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases, a few of which inside of one another would fill the memory."""
+    """YAML without aliases, a few of which inside of one another would fill the memory, and without a key twice."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark
             raise yaml.YAMLError(f"line {mark.line + 1} holds an alias; write the value itself there")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
+        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
+        if twice:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {twice[0]!r} is given twice; leave one of them out")
+        return super().construct_mapping(node, deep)
 
 
 def parse_yaml(text: str) -> Any:
@@ -50,6 +59,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path}: {'not a file' if path.exists() else 'does not exist'}; give a YAML file of settings."
         )
     try:
+        if path.stat().st_size > MAX_YAML_BYTES:
+            raise ConfigError(f"larger than {MAX_YAML_BYTES:,} bytes")
         values = parse_yaml(path.read_text(encoding="utf-8"))
     except (ConfigError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML that can be used ({error}); see the config.yaml of a run.") from error

@@ -56,6 +56,7 @@ WRITTEN = (
 
 
 MAX_NAME = 100
+MAX_STEP = 10**12
 # Devices on Windows, with any ending.
 RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))])
 
@@ -233,7 +234,7 @@ class RunFolder:
         file = self.path / CHANGES_FILE
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
-        earlier = file.read_text(encoding="utf-8") if file.exists() else "step,key,before,after\n"
+        earlier = file.read_text(encoding="utf-8", errors="replace") if file.exists() else "step,key,before,after\n"
         write_atomically(file, earlier + text.getvalue())
         self.write_config(after)
 
@@ -276,8 +277,23 @@ class Tracker:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics.csv, without its empty cells; no rows where there is no file."""
+    """The rows of a metrics.csv, without its empty cells; no rows where there is no file.
+
+    Raises:
+        RunError: for a file that is not what a training writes, naming its line.
+    """
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    rows, line = [], 1
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            for row in reader:
+                line = reader.line_num
+                rows.append({key: float(value) for key, value in row.items() if value})
+                if not 0 <= rows[-1]["step"] <= MAX_STEP:
+                    raise ValueError(f"step {rows[-1]['step']}")
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise RunError(f"{path}, line {line}: not as chiasm writes it ({told}); move the file away.") from error
+    return rows

@@ -28,12 +28,13 @@ def test_batch_is_a_function_of_seed_step_and_rank(image_set):
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_ranks_share_out_every_epoch(image_set, world_size):
     images, indices = image_set([0] * 40), np.arange(3, 40)  # 37 images: no batch divides them
-    ranks = [Batches(images, indices, 5, 0, rank, world_size) for rank in range(world_size)]
-    stream = np.concatenate([rank.at(step).index for step in range(60) for rank in ranks])
+    ranks = [Batches(images, indices, 4, 0, rank, world_size) for rank in range(world_size)]
+    halves = [(step, half) for step in range(80) for half in (0, 1)]
+    stream = np.concatenate([np.split(rank.at(step).index, 2)[half] for step, half in halves for rank in ranks])
     for epoch in range(len(stream) // 37):
         assert sorted(stream[37 * epoch : 37 * (epoch + 1)].tolist()) == indices.tolist()
     assert stream[:37].tolist() != stream[37:74].tolist()
-    assert ranks[0].steps_per_epoch == pytest.approx(37 / (5 * world_size))
+    assert ranks[0].steps_per_epoch == pytest.approx(37 / (4 * world_size))
 
 
 def test_partner_is_another_image_of_the_class(image_set):

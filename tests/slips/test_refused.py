@@ -248,7 +248,7 @@ def test_a_folder_without_permission_is_named(desk: Path, capsys, monkeypatch: p
 def test_an_image_without_permission_is_named(
     desk: Path, trained: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def closed(path: Path) -> None:
+    def closed(path: Path, **_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr("chiasm.data.decode.Image.open", closed)

@@ -6,6 +6,7 @@ Everything heavy is imported in `run`, so that --help is instant.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ STATUSES = (
 REMEDIES = {
     errno.ENOSPC: "free some space, or write to another disk",
     errno.EDQUOT: "free some space, or write to another disk",
+    errno.EFBIG: "write to a disk that takes larger files, or raise the limit: ulimit -f",
     errno.EROFS: "write to another folder",
     errno.EACCES: "choose what is yours to read and write, or change its permissions",
     errno.EPERM: "choose what is yours to read and write, or change its permissions",
@@ -33,6 +35,8 @@ REMEDIES = {
     errno.EIO: "the disk or the network may be failing",
 }
 """What to do about an error of the file system; about any other one, to check the path."""
+MAX_TOLD = 1000
+"""Characters of a message; of a longer one the middle is left out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mistake of this program and is raised.
     """
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold what the terminal has no letters for.
+        sys.stdout.reconfigure(errors="backslashreplace")
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     try:
         modules = {name: import_module(f"{__name__}.{name}") for name in COMMANDS}
@@ -64,8 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = _told(error)
         if told is None:
             raise
-        print(f"chiasm: {told}", file=sys.stderr)
+        print(f"chiasm: {_one_line(told)}", file=sys.stderr)
         return 2
+
+
+def _one_line(told: str) -> str:
+    """A message without breaks and what a terminal would obey, at most MAX_TOLD characters long."""
+    told = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(told.split()))
+    return told if len(told) <= MAX_TOLD else f"{told[: MAX_TOLD // 2 - 3]} ... {told[-MAX_TOLD // 2 + 3 :]}"
 
 
 def _told(error: Exception) -> str | None:

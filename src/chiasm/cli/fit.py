@@ -85,7 +85,8 @@ def run(options: Namespace) -> int:
             raise
         print(WITHOUT_CLASSES.format(source=config.data.source), file=sys.stderr)
         result = fit(_unlabelled(config), **named)
-    print(summary(result))
+    if result.metrics:  # of several processes the first one alone
+        print(summary(result))
     return STOPPED if result.interrupted else 0
 
 

@@ -74,6 +74,9 @@ class Batches:
     Each epoch is a permutation of the images, dealt out over steps and ranks; a batch at the end of an
     epoch goes on into the next. Where only few images are labelled, these come up again and again in an epoch,
     about as often as unlabelled ones. Sets smaller than a batch are sampled with repetition.
+
+    Several devices share out the batch that one device with as many images would have, so that the number of devices
+    changes nothing but the order of sums (for positives and negatives where a device has a multiple of four images).
     """
 
     def __init__(
@@ -129,8 +132,8 @@ class Batches:
     def at(self, step: int) -> BatchIndices:
         """The images of a step and their partners; the same whenever and wherever they are asked for."""
         chosen = self._choose(step)
-        partner = self._table.others(chosen, np.random.default_rng([_PARTNER, self.seed, step, self.rank]))
-        return BatchIndices(self.indices[chosen], self.indices[partner])
+        partner = self._table.others(chosen, np.random.default_rng([_PARTNER, self.seed, step]))
+        return BatchIndices(self.indices[self._own(chosen)], self.indices[self._own(partner)])
 
     def load(self, step: int, partners: bool = True, similar: bool = False) -> LoadedBatch:
         """The batch of a step with its pixels.
@@ -169,9 +172,9 @@ class Batches:
 
     def _find_positives(self, step: int, x: NDArray[np.uint8]) -> Indices:
         """For each image at an even place of a step the most similar one among NUM_CANDIDATES of its class."""
-        rng = np.random.default_rng([_SIMILAR, self.seed, step, self.rank])
+        rng = np.random.default_rng([_SIMILAR, self.seed, step])
         candidates = self._table.others(np.repeat(self._choose(step)[::2], NUM_CANDIDATES), rng)
-        return most_similar(self.images, x, self.indices[candidates].reshape(len(x), NUM_CANDIDATES))
+        return most_similar(self.images, x, self.indices[self._own(candidates.reshape(-1, NUM_CANDIDATES))])
 
     def _negatives_of_block(self, block: int) -> Indices:
         """[STEPS_AT_ONCE, n / 2] for the odd places of some steps one of the most similar of other classes.
@@ -180,9 +183,11 @@ class Batches:
         at every step.
         """
         steps = range(block * STEPS_AT_ONCE, (block + 1) * STEPS_AT_ONCE)
-        index = self.indices[np.concatenate([self._choose(step)[1::2] for step in steps])]
-        rng = np.random.default_rng([_SIMILAR, self.seed, block, self.rank, 1])
-        found = self._bank.most_similar(self.images.gather(index), self.images.classes[index], rng)
+        index = self.indices[np.concatenate([self._own(self._choose(step)[1::2]) for step in steps])]
+        rng = np.random.default_rng([_SIMILAR, self.seed, block, 0, 1])
+        choice = rng.integers(0, self._bank.num_similar, (len(steps), self.batch_size * self.world_size // 2))
+        own = np.concatenate([self._own(row) for row in choice])
+        found = self._bank.most_similar(self.images.gather(index), self.images.classes[index], own)
         return found.reshape(len(steps), -1)
 
     @cached_property
@@ -191,19 +196,25 @@ class Batches:
         return NegativeBank(self.images, self.indices, np.random.default_rng([_SIMILAR, self.seed]))
 
     def _sample(self, step: int) -> Indices:
-        """[batch_size] places in self.indices."""
-        num = self._num_samples
-        if num < self.batch_size:
-            rng = np.random.default_rng([_SMALL, self.seed, step, self.rank])
-            return self._place(rng.integers(0, num, self.batch_size))
-        first = (step * self.world_size + self.rank) * self.batch_size
-        epoch, place = divmod(first, num)
-        here = np.arange(place, min(place + self.batch_size, num))
+        """Places in self.indices of the images of a step on all devices."""
+        num, wanted = self._num_samples, self.batch_size * self.world_size
+        if num < wanted:
+            rng = np.random.default_rng([_SMALL, self.seed, step])
+            return self._place(rng.integers(0, num, wanted))
+        epoch, place = divmod(step * wanted, num)
+        here = np.arange(place, min(place + wanted, num))
         chosen = permutation(here, num, [_EPOCH, self.seed, epoch])
-        if len(chosen) < self.batch_size:
-            more = permutation(np.arange(self.batch_size - len(chosen)), num, [_EPOCH, self.seed, epoch + 1])
+        if len(chosen) < wanted:
+            more = permutation(np.arange(wanted - len(chosen)), num, [_EPOCH, self.seed, epoch + 1])
             chosen = np.concatenate([chosen, more])
         return self._place(chosen)
+
+    def _own(self, rows: Indices) -> Indices:
+        """This device's share of what all devices have: of each half of the pairs, so that pairs stay together."""
+        if self.world_size == 1:
+            return rows
+        halves = np.array_split(rows, 2)
+        return np.concatenate([np.array_split(half, self.world_size)[self.rank] for half in halves])
 
     def _place(self, samples: Indices) -> Indices:
         """The places in self.indices of an epoch's samples: each once, few labelled ones again after these."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,10 @@ VERSION = 1
 
 CLOSE = 0.6
 """How much of the shorter side 'close' keeps: of portraits aligned as CelebA's about the face."""
+
+
+DRAWN_BY_OTHERS = frozenset(["EPS", "WMF"])
+"""Formats that are programs, for Ghostscript or Windows to run."""
 
 
 class Decoded(NamedTuple):
@@ -88,7 +93,14 @@ def decode_file(path: str | Path, side_px: int, fit: Fit) -> Decoded | Refused:
     """Decodes a file as decode_or_refuse does; a pipe or a device, which might never end, is refused."""
     if os.path.exists(path) and not os.path.isfile(path):
         return Refused("not a file but a folder, a pipe, a socket or a device")
-    return decode_or_refuse(lambda: Image.open(path), side_px, fit)
+    return decode_or_refuse(lambda: Image.open(path, formats=_formats()), side_px, fit)
+
+
+@cache
+def _formats() -> list[str]:
+    """What a file may hold, whatever its ending: all that Pillow reads but what it lets other programs draw."""
+    Image.init()
+    return [name for name in Image.OPEN if name not in DRAWN_BY_OTHERS]
 
 
 def decode_or_refuse(open_image: Callable[[], Image.Image], side_px: int, fit: Fit) -> Decoded | Refused:

@@ -85,7 +85,7 @@ def _walk(
         return
     for entry in entries:
         ending = os.path.splitext(entry.name)[1].lower()
-        if entry.is_dir():
+        if _is_dir(entry):
             yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", ancestors | {identity}, endings, ignored)
         elif ending in endings:
             yield (f"{prefix}{entry.name}", *_size_and_time(entry))
@@ -103,6 +103,13 @@ def tell_ignored(ignored: Mapping[str, int]) -> str:
         remedy = " (pip install 'chiasm[heif]' reads them)" if kind in HEIF_EXTENSIONS else ""
         told.append(f"{num} {kind_shown}{thing}{'s' if num > 1 else ''}{which}{remedy}")
     return ", ".join(told)
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, int]:

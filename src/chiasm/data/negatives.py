@@ -49,14 +49,15 @@ class NegativeBank:
         self.small = np.concatenate([_small(images.gather(chunk)) for chunk in chunks])
         self.square = (self.small**2).sum(axis=1)
         self.classes = images.classes[self.index]
+        self.num_similar = min(NUM_SIMILAR, len(self.index))
 
-    def most_similar(self, x: NDArray[np.uint8], classes: Indices, rng: np.random.Generator) -> Indices:
-        """For each image one of the NUM_SIMILAR most similar to it among those of other classes.
+    def most_similar(self, x: NDArray[np.uint8], classes: Indices, choice: Indices) -> Indices:
+        """For each image one of the num_similar most similar to it among those of other classes.
 
         Args:
             x: [n, 3, side, side] the images.
             classes: [n] of theirs; of an unlabelled image only the most similar of all, itself, is left out.
-            rng: chooses among the most similar.
+            choice: [n] which of the most similar ones, from 0 to num_similar - 1.
 
         Returns:
             [n] indices.
@@ -65,9 +66,8 @@ class NegativeBank:
         unlabelled = np.flatnonzero(classes == UNLABELLED)
         distance[unlabelled, distance[unlabelled].argmin(axis=1)] = np.inf
         distance[(self.classes == classes[:, None]) & (classes[:, None] != UNLABELLED)] = np.inf
-        num = min(NUM_SIMILAR, distance.shape[1])
-        nearest = np.argpartition(distance, num - 1, axis=1)[:, :num]
-        return self.index[nearest[np.arange(len(x)), rng.integers(0, num, len(x))]]
+        nearest = np.argpartition(distance, self.num_similar - 1, axis=1)[:, : self.num_similar]
+        return self.index[nearest[np.arange(len(x)), choice]]
 
 
 def _small(images: NDArray[np.uint8]) -> NDArray[np.float32]:

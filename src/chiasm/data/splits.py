@@ -194,7 +194,10 @@ def load_names(path: Path) -> dict[str, list[str]]:
     """
     try:
         parts = json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
-        return {part.name: list(parts[part.name]) for part in fields(Split)}
+        names = {part.name: list(parts[part.name]) for part in fields(Split)}
+        if not all(isinstance(name, str) for part in names.values() for name in part):
+            raise ValueError("names that are no text")
+        return names
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: not a split written by chiasm ({type(error).__name__}: {error}).") from error
 
@@ -213,6 +216,8 @@ def load_split(path: Path, images: ImageSet) -> Split:
         DataError: if the file is no split, or names images that the set does not hold.
     """
     named = load_names(path)
+    if not (named["train"] and named["val"]):
+        raise DataError(f"{path}: no image to train on or to validate with; begin the run again: --overwrite.")
     place = {name: i for i, name in enumerate(images.names)}
     missing = [name for names in named.values() for name in names if name not in place]
     if missing:

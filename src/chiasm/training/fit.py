@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,13 +18,15 @@ from chiasm.data import ImageSet, Split, announce, hide_labels, load_split, make
 from chiasm.networks.size import require_buildable
 from chiasm.objective import build_objective
 from chiasm.overrides import flatten, to_dict
-from chiasm.runs import RunFolder, RunWriteError
+from chiasm.runs import RunError, RunFolder, RunWriteError
 from chiasm.training.budget import Schedule, step_size
-from chiasm.training.hardware import require_devices
+from chiasm.training.hardware import end_with_parent, require_devices
 from chiasm.training.loop import Build, FitResult, Loop
 
 # Settings that make networks of another shape, and weights that make a network where they are not 0.
 SHAPES = ("gan.widths", "gan.conditional")
+# What gloo and NCCL say where another process has gone.
+LOST = re.compile(r"gloo|Connection (closed|reset)|Broken pipe|NCCL|TCPStore|recvValue", re.IGNORECASE)
 SWITCHES = ("gan.weight", "loss.weight_adversary", "loss.weight_classifier")
 
 
@@ -77,6 +81,8 @@ def fit(
 
 
 def _launch(train: TrainConfig) -> Fabric:
+    if int(os.environ.get("LOCAL_RANK", "0")) > 0:
+        end_with_parent()
     fabric = Fabric(
         accelerator=train.accelerator,
         devices=train.devices,
@@ -160,6 +166,19 @@ def _explained(run: RunFolder) -> Iterator[None]:
         left = f"the checkpoint of step {steps[-1]} is whole" if steps else "there is no checkpoint yet"
         remedy = f"make room or give access, then: chiasm fit --resume {run.path}"
         raise RunWriteError(f"{run.path} cannot be written ({error}); {left}; {remedy}") from error
+    except (MemoryError, RuntimeError) as error:
+        if LOST.search(str(error)):
+            raise RunError(
+                f"{run.path}: another process of this training has ended, see what it says; go on with: "
+                f"chiasm fit --resume {run.path}"
+            ) from error
+        if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)):
+            raise
+        told = str(error).strip().splitlines()[0] if str(error).strip() else "no more of it"
+        raise ConfigError(
+            f"train.batch_size: a step does not fit into the memory ({told}); give fewer images, or generate them a "
+            "few at a time: --train.slice_size 8"
+        ) from error
     finally:
         threading.excepthook = report
 

@@ -18,9 +18,18 @@ from torch import nn
 from tqdm import tqdm
 
 from chiasm.card import write_card
-from chiasm.checkpoint import flatten_optimizer, load_state, restore_optimizer, save_model, save_state
+from chiasm.checkpoint import (
+    CheckpointError,
+    find_misfit,
+    flatten_optimizer,
+    load_state,
+    restore_optimizer,
+    save_model,
+    save_state,
+)
 from chiasm.config import Config, ConfigError
 from chiasm.data import Batches, ImageSet, LoadedBatch, Split, hide_labels, keep_classes, save_image
+from chiasm.draws import shared_draws
 from chiasm.evaluation.metrics.shortcuts import alarms
 from chiasm.inference import to_unit
 from chiasm.objective import Batch, DiscriminatorObjective, Objective
@@ -28,11 +37,13 @@ from chiasm.plots import curves
 from chiasm.runs import CURVES_FILE, STRIP_FILE, RunFolder, Tracker
 from chiasm.training.budget import Budget, Schedule
 from chiasm.training.compiling import compile_networks
+from chiasm.training.hardware import synchronise_statistics
 from chiasm.training.interrupt import stop_on_signal
 from chiasm.training.muon import Muon, split_matrices
 from chiasm.training.validate import Validation, save_figures
 
 LOG_EVERY = 20
+MAX_VALUE = 1e300
 # What the adversary, the classifier and the discriminator minimise for themselves is no loss of the model.
 OTHERS_TERMS = ("classifier_b", "classifier_x", "discriminator", "r1")
 # About a minute, and the first one within a minute of the first step.
@@ -55,7 +66,7 @@ class FitResult:
         run: the run's folder.
         step: optimiser steps made in all.
         minutes: minutes trained in all.
-        metrics: the last validation, L1 on [-1, 1].
+        metrics: the last validation, L1 on [-1, 1]; empty in all processes but the first.
         figures: the figures' paths.
         interrupted: whether it was stopped before its budget was used up.
         alarms: what is wrong with the model, as of the last validation.
@@ -106,6 +117,7 @@ class Loop:
         ):
             if part is not None:
                 networks = self.objective.model if name == "objective" and train.optimizer == "muon" else None
+                synchronise_statistics(part, fabric)
                 groups = split_matrices(part.parameter_groups(), networks)
                 self.parts[name] = (part, Muon(groups, lr, train.betas))
         self.step, self.elapsed_s = 0, 0.0
@@ -152,16 +164,24 @@ class Loop:
         )
 
     def training_step(self, loaded: LoadedBatch, progress: float) -> dict[str, torch.Tensor]:
-        """One optimiser step, a function of the weights, the batch and (seed, step, rank) alone."""
-        torch.manual_seed(_seed(self.config.train.seed, self.step, self.fabric.global_rank))
+        """One optimiser step, a function of the weights, the batch and (seed, step) alone."""
+        torch.manual_seed(_seed(self.config.train.seed, self.step, 0))
         batch = self._to_device(loaded)
-        terms, x_mix = self.wrapped["objective"][0](batch, progress)
+        with shared_draws(self.fabric.global_rank, self.fabric.world_size):
+            terms, x_mix = self.wrapped["objective"][0](batch, progress)
         self._descend("objective", terms, progress)
         if "discriminator" in self.wrapped:
             of_discriminator = self.wrapped["discriminator"][0](batch.x, x_mix, batch.classes)
             self._descend("discriminator", of_discriminator, progress)
             terms |= of_discriminator
-        return {name: term.detach() for name, term in terms.items()}
+        return self._mean_of_devices({name: term.detach() for name, term in terms.items()})
+
+    def _mean_of_devices(self, terms: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        if self.fabric.world_size == 1:
+            return terms
+        mean = self.fabric.all_reduce(torch.stack([term.float() for term in terms.values()]), reduce_op="mean")
+        assert isinstance(mean, torch.Tensor)
+        return dict(zip(terms, mean.unbind(), strict=True))
 
     def _to_device(self, loaded: LoadedBatch) -> Batch:
         """A batch of bytes as the objective takes it."""
@@ -305,12 +325,21 @@ class Loop:
         for step in saved.damaged:
             self._say(f"checkpoint of step {step} is damaged; going on from step {saved.step}")
         self.step = self.saved_at = saved.step
-        self.elapsed_s, self.window = float(saved.values["elapsed_s"]), saved.values["window"]
-        for name, (module, optimizer) in self.parts.items():
-            prefix = f"{name}/"
-            state = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
-            module.load_state_dict(state)
-            restore_optimizer(optimizer, f"{name}-optimizer", saved.tensors)
+        try:
+            self.elapsed_s, self.window = _read_values(saved.values)
+            for name, (module, optimizer) in self.parts.items():
+                prefix = f"{name}/"
+                state = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
+                misfit = find_misfit(module.state_dict(), state)
+                if misfit is not None:
+                    raise CheckpointError(misfit)
+                module.load_state_dict(state)
+                restore_optimizer(optimizer, f"{name}-optimizer", saved.tensors)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{self.folder.checkpoint}: step {saved.step} is no checkpoint of this run's settings ({error}); "
+                "copy it from the run again, or begin it again: --overwrite"
+            ) from error
         if self.budget.progress(self.step, self.elapsed_s) >= 1:
             raise ConfigError(
                 f"train: {self.folder.path} has used up its budget ({self.step} steps, {self.elapsed_s / 60:.1f} "
@@ -320,6 +349,25 @@ class Loop:
     def _say(self, text: str) -> None:
         if self.fabric.is_global_zero:
             print(text, file=sys.stderr)
+
+
+def _read_values(values: Any) -> tuple[float, list[dict[str, torch.Tensor] | dict[str, float]]]:
+    """The plain values of a checkpoint: the seconds trained, and the terms not logged yet.
+
+    Raises:
+        CheckpointError: if they are something else.
+    """
+
+    def finite(value: Any) -> bool:
+        return type(value) in (int, float) and abs(value) < MAX_VALUE
+
+    known = values if isinstance(values, dict) else {}
+    elapsed_s, window = known.get("elapsed_s", -1), known.get("window")
+    if not (finite(elapsed_s) and elapsed_s >= 0 and isinstance(window, list)):
+        raise CheckpointError("its state.json lacks elapsed_s or window")
+    if not all(isinstance(row, dict) and row and all(map(finite, row.values())) for row in window):
+        raise CheckpointError("its state.json has terms that are no finite numbers")
+    return float(elapsed_s), [{name: float(value) for name, value in row.items()} for row in window]
 
 
 def _seed(*parts: int) -> int:

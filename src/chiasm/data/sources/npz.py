@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,6 +19,8 @@ from chiasm.data.decode import Decoded, Refused, decode_or_refuse
 from chiasm.data.files import fingerprint_files
 from chiasm.data.image_set import UNLABELLED, DataError
 from chiasm.data.sources.source import Listing
+
+NAMES = ("imgs", "classes", "contents", "content_names")
 
 
 class Npz:
@@ -37,13 +42,23 @@ class Npz:
     @cached_property
     def _arrays(self) -> dict[str, NDArray]:
         try:
-            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            with self.path.open("rb") as file, zipfile.ZipFile(file) as archive:
+                sizes = {name: _unpacked_bytes(archive, f"{name}.npy") for name in NAMES}
+            self._require_memory(sum(sizes.values()))
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in NAMES if sizes[name]}
+        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
             raise DataError(
                 f"{self.path}: cannot be read ({error}); write it with numpy.savez(path, imgs=..., "
                 f"classes=...) from plain arrays, not objects."
             ) from error
+
+    def _require_memory(self, num_bytes: int) -> None:
+        if num_bytes > physical_memory() / 2:
+            raise DataError(
+                f"{self.path}: its arrays unpack to {num_bytes / 1e9:.1f} GB, more than half of this machine's memory; "
+                "write the images into a folder."
+            )
 
     def listing(self) -> Listing:
         """All images, named by their number."""
@@ -110,3 +125,29 @@ class Npz:
         numbers = np.full(len(labels), UNLABELLED, dtype=np.int64)
         values, numbers[known] = np.unique(labels[known], return_inverse=True)
         return numbers, tuple(map(str, values.tolist()))
+
+
+def _unpacked_bytes(archive: zipfile.ZipFile, name: str) -> int:
+    """The size of an array by its own header; 0 where there is no such array.
+
+    Raises:
+        ValueError: if the archive has another number of bytes for it.
+    """
+    if name not in archive.namelist():
+        return 0
+    with archive.open(name) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+        head = file.tell()
+    num = math.prod(shape) * dtype.itemsize
+    if dtype.hasobject or min(shape, default=0) < 0 or head + num != archive.getinfo(name).file_size:
+        raise ValueError(f"{name} is {list(shape)} {dtype}, which the file does not hold")
+    return head + num
+
+
+def physical_memory() -> int:
+    """Bytes of this machine's memory; 64 GB where the system does not say."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return 64 * 10**9
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
