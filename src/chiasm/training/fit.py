@@ -167,7 +167,7 @@ def _explained(run: RunFolder) -> Iterator[None]:
         remedy = f"make room or give access, then: chiasm fit --resume {run.path}"
         raise RunWriteError(f"{run.path} cannot be written ({error}); {left}; {remedy}") from error
     except (MemoryError, RuntimeError) as error:
-        if LOST.search(str(error)):
+        if torch.distributed.is_initialized() and LOST.search(str(error)):
             raise RunError(
                 f"{run.path}: another process of this training has ended, see what it says; go on with: "
                 f"chiasm fit --resume {run.path}"
