@@ -49,6 +49,21 @@ def test_two_devices_train_as_one_with_twice_the_batch(variant: str, tmp_path: P
         torch.testing.assert_close(first[name], one[name], atol=1e-5, rtol=1e-4)
 
 
+def test_two_devices_go_on_to_the_same_bits(tmp_path: Path) -> None:
+    def train(*words: str) -> None:
+        subprocess.run([sys.executable, "-m", "chiasm", "fit", *words], cwd=tmp_path, check=True, capture_output=True)
+
+    new = ["--preset", "tiny", "--train.devices", "2", "--train.cooldown", "0", "--steps"]
+    train(*new, "4", "--name", "whole")
+    train(*new, "2", "--name", "halves")
+    train("--resume", "runs/halves", "--steps", "4")
+    whole, halves = (
+        load_file(tmp_path / "runs" / name / "model" / "model.safetensors") for name in ("whole", "halves")
+    )
+    assert whole.keys() == halves.keys()
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no list of children here")
 @pytest.mark.parametrize("killed", [0, 1])
 def test_the_death_of_one_process_ends_the_other(killed: int, tmp_path: Path) -> None:
