@@ -114,7 +114,8 @@ class Mixer:
     ) -> NDArray[np.float32]:
         """Learn to draw somebody new from a few images; they are then "@name" wherever code A is taken from images.
 
-        Code A is optimised, in a few seconds up to a minute, and no weight changes: nobody else is drawn otherwise.
+        Code A is optimised, and with it the scales and shifts that the generator reads from code A, in a few seconds up
+        to a minute. No weight changes: nobody else is drawn otherwise.
 
         Examples:
             >>> from pathlib import Path
@@ -128,7 +129,7 @@ class Mixer:
             overwrite: whether a person of that name gives way.
 
         Returns:
-            Their code A, [1, code_a].
+            Their code A with an offset to every scale and shift behind it, [1, extended], which generate takes too.
 
         Raises:
             PersonError: for a name that cannot be used, or a folder that has another model.
@@ -240,7 +241,7 @@ class Mixer:
         return np.stack(list(self._squares(images)))
 
     def generate(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Images [n, 3, side, side] uint8 for codes A [n, code_a] and B [n, code_b].
+        """Images [n, 3, side, side] uint8 for codes A [n, code_a], or of people, and B [n, code_b].
 
         Examples:
             >>> codes = mixer.encode(["anna.jpg", "ben.jpg"])
@@ -256,21 +257,22 @@ class Mixer:
         return grid.reshape(len(a), len(b), *grid.shape[1:])
 
     def _codes_a(self, given: Images) -> NDArray[np.float32]:
-        """Codes A of images and of people, [n, code_a], in their order."""
+        """Codes A of images and of people, in their order, [n, code_a], or extended where there is a person."""
         given, parts = each(given), []
         while batch := list(islice(given, inference.BATCH)):
             names = [name_of(one) for one in batch]
             images = [one for one, name in zip(batch, names, strict=True) if name is None]
             of_images = iter(self.encode(images).a if images else ())
             parts += [next(of_images) if name is None else self._person(name)[0] for name in names]
-        return np.stack(parts)
+        width = max(map(len, parts))
+        return np.stack([np.pad(code, (0, width - len(code))) for code in parts])
 
     def _person(self, name: str) -> NDArray[np.float32]:
-        """The code A of a person, [1, code_a]."""
+        """The extended code A of a person, [1, extended]."""
         if name not in self._people:
             if self._folder is None:
                 raise PersonError(f"{SIGN}{name}: this mixer has no such person; see Mixer.adapt")
-            self._people[name] = load_person(self._folder, name, self.model.config.code_a, self._digest)
+            self._people[name] = load_person(self._folder, name, self.model.generator.extended_a, self._digest)
         return self._people[name].numpy()
 
     @cached_property

@@ -1,4 +1,4 @@
-"""People of a model, by name: who or what it was adapted to, as codes A in people/ of its folder."""
+"""People of a model, by name: who or what it was adapted to, as extended codes A in people/ of its folder."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def save_person(folder: Path, name: str, code: PersonCode, digest: str) -> None:
     Args:
         folder: of the model.
         name: of the person.
-        code: code A.
+        code: extended code A.
         digest: of the model that the code is for, see digest_of.
 
     Raises:
@@ -97,13 +97,13 @@ def save_person(folder: Path, name: str, code: PersonCode, digest: str) -> None:
         raise OSError(f"{file}: {error}") from error
 
 
-def load_person(folder: Path, name: str, code_a: int, digest: str) -> PersonCode:
+def load_person(folder: Path, name: str, width: int, digest: str) -> PersonCode:
     """Read a person; nothing is unpickled, and no file is read that claims to hold anything else.
 
     Args:
         folder: of the model.
         name: of the person.
-        code_a: width of the model's code A.
+        width: of the model's extended code A.
         digest: of the model, see digest_of.
 
     Raises:
@@ -116,10 +116,11 @@ def load_person(folder: Path, name: str, code_a: int, digest: str) -> PersonCode
         raise PersonError(f"{SIGN}{name}: {folder} has no such person; it has {known}")
     try:
         with safe_open(file, "pt") as tensors:
-            shapes = {key: (tensors.get_slice(key).get_shape(), tensors.get_slice(key).get_dtype()) for key in tensors}
+            slices = {key: tensors.get_slice(key) for key in tensors.keys()}  # noqa: SIM118  (it is no dictionary)
+            shapes = {key: (part.get_shape(), part.get_dtype()) for key, part in slices.items()}
             of_model = (tensors.metadata() or {}).get(MODEL)
-            if shapes != {CODE: ([1, code_a], "F32")}:
-                raise PersonError(f"{file} holds no code A of {code_a} numbers; adapt the model again.")
+            if shapes != {CODE: ([1, width], "F32")}:
+                raise PersonError(f"{file} holds no extended code A of {width} numbers; adapt the model again.")
             if of_model != digest:
                 raise PersonError(f"{file} is of another model, or of this one before it was trained on; adapt again.")
             code = tensors.get_tensor(CODE)
