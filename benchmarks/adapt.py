@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from chiasm.adapt import adapt_code
+from chiasm.adapt import STEPS, adapt_code
 from chiasm.checkpoint import load_model
 from chiasm.data import ImageSet, Split, load_split, open_data
 from chiasm.evaluation.swap import l1
@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--part", choices=["val", "test"], default="val")
     parser.add_argument("--num", type=int, nargs="+", default=[1, 4, 5, 8])
     parser.add_argument("--classes", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=STEPS)
     options = parser.parse_args()
     run, config = RunFolder.open(options.run)
     model = load_model(options.run)
@@ -61,7 +62,7 @@ def main() -> None:
             truth, x2, x1 = (to_unit(torch.from_numpy(images.gather(i))) for i in (truths, x2s, given[:1]))
             _, b = encode(model, images.gather(x2s))
             started = time.perf_counter()
-            adapted = adapt_code(model, images.gather(given[:num]))
+            adapted = adapt_code(model, images.gather(given[:num]), steps=options.steps)
             seconds = time.perf_counter() - started
             mean = adapt_code(model, images.gather(given[:num]), steps=0)
             mixes = [generate(model, code.expand(len(b), -1), b) for code in (mean, adapted)]
