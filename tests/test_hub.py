@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import huggingface_hub.constants
 import numpy as np
@@ -54,15 +55,25 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # noqa: N802
         self.server.asked.append(self.path)
+        if "/tree/" in self.path:
+            return self.tree(*self.path.removeprefix("/api/models/").partition("?")[0].split(f"/tree/{COMMIT}/"))
         repo, _, rest = self.path.lstrip("/").partition("/resolve/")
         if repo not in self.server.repos:
             return self.answer(404, X_Error_Code="RepoNotFound")
-        file = self.server.repos[repo].get(rest.partition("/")[2])
+        file = self.server.repos[repo].get(unquote(rest.partition("/")[2]))
         if file is None:
             return self.answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=COMMIT)
         return self.answer(200, file, X_Repo_Commit=COMMIT, ETag=f'"{hashlib.sha1(file).hexdigest()}"')
 
     do_HEAD = do_GET  # noqa: N815
+
+    def tree(self, repo: str, folder: str) -> None:
+        files = {path: file for path, file in self.server.repos[repo].items() if path.startswith(f"{folder}/")}
+        if not files:
+            return self.answer(404, X_Error_Code="EntryNotFound")
+        oid = "0" * 40
+        entries = [{"type": "file", "path": path, "size": len(file), "oid": oid} for path, file in files.items()]
+        return self.answer(200, json.dumps(entries).encode(), Content_Type="application/json")
 
     def do_POST(self) -> None:  # noqa: N802
         self.server.asked.append(self.path)
@@ -142,6 +153,28 @@ def test_a_run_is_pushed_and_pulled_whole(hub: Hub, trained: Path, capsys) -> No
     assert main(["info", "deep/folder"]) == 0
 
 
+def test_people_travel_with_their_model(hub: Hub, trained: Path, tmp_path: Path, monkeypatch) -> None:
+    run = shutil.copytree(trained, tmp_path / "run")
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    mixer = Mixer.load(run, "cpu")
+    for name in ("anna", "zoë [2]"):
+        mixer.adapt(image, name, folder=run)
+    (run / "model" / "people" / "notes.txt").write_text("mine")
+    assert main(["push", str(run), "anna/tiny"]) == 0
+    people = {"people/anna.safetensors", "people/zoë [2].safetensors"}
+    assert set(hub.repos["anna/tiny"]) == {*FILES, *people}
+    hub.repos["anna/tiny"] |= dict.fromkeys(["people/x.pkl", "people/sub/x.safetensors", "people/.x.safetensors"], b"x")
+    hub.repos["anna/tiny"]["people/large.safetensors"] = bytes(10_000_001)
+    assert main(["pull", "anna/tiny", "-o", "pulled"]) == 0
+    there = {path.relative_to("pulled").as_posix() for path in Path("pulled").rglob("*") if path.is_file()}
+    assert there == {*FILES, *people}
+    wanted = np.asarray(mixer.mix("@zoë [2]", image))
+    assert np.array_equal(np.asarray(Mixer.load("pulled", "cpu").mix("@zoë [2]", image)), wanted)
+    assert np.array_equal(np.asarray(Mixer.load("anna/tiny", "cpu").mix("@anna", image)), wanted)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert Mixer.load("anna/tiny", "cpu").people == ["anna", "zoë [2]"]
+
+
 def test_a_new_repository_is_public_where_that_was_said(hub: Hub, trained: Path) -> None:
     assert main(["push", str(trained / "model"), "anna/tiny", "--public"]) == 0
     assert hub.private == {"anna/tiny": False}
@@ -160,7 +193,7 @@ def test_only_the_files_of_a_model_are_asked_for(shared: Hub) -> None:
     shared.repos["anna/tiny"] |= {"pytorch_model.bin": b"\x80", "code.py": b"", "model.pkl": b"\x80"}
     assert main(["pull", "anna/tiny"]) == 0
     assert {path.name for path in Path("tiny").iterdir()} == FILES
-    assert {path.rpartition("/")[2] for path in shared.asked} == FILES
+    assert {path.partition("?")[0].rpartition("/")[2] for path in shared.asked} == {*FILES, "people"}
 
 
 def test_a_model_without_card_or_figure_is_pulled_without(shared: Hub) -> None:

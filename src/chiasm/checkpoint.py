@@ -40,6 +40,11 @@ def save_model(model: CrossModel, folder: Path) -> None:
     _write_json(_settings(model), folder / MODEL_FILE)
 
 
+def model_folder(path: Path) -> Path:
+    """The model folder that a run has, or that a path is itself."""
+    return path / "model" if (path / "model").is_dir() else path
+
+
 def load_model(path: Path) -> CrossModel:
     """Read a model in evaluation mode.
 
@@ -50,7 +55,7 @@ def load_model(path: Path) -> CrossModel:
         CheckpointError: if files are missing, damaged or do not fit each other.
     """
     path = Path(path)
-    folder = path / "model" if (path / "model").is_dir() else path
+    folder = model_folder(path)
     if not (folder / MODEL_FILE).is_file():
         raise CheckpointError(
             f"{path} holds no model: {MODEL_FILE} is missing; give a run folder or its model/ folder."

@@ -1,21 +1,23 @@
-"""Models to and from the Hugging Face Hub: config.json, model.safetensors, the card and its figure, nothing else."""
+"""Models to and from the Hugging Face Hub: the files of the model, its people and its card, nothing else."""
 
 from __future__ import annotations
 
+import glob
 import importlib.util
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
-from chiasm.checkpoint import CheckpointError, load_model, read_networks
-from chiasm.files import folder_written_whole, write_atomically
-from chiasm.runs import CARD_FILE, MATRIX_FILE, MODEL_FILE, WEIGHTS_FILE
+from chiasm.checkpoint import CheckpointError, load_model, model_folder, read_networks
+from chiasm.files import folder_written_whole
+from chiasm.people import ENDING, copy_model, people_of, person_file
+from chiasm.runs import CARD_FILE, MATRIX_FILE, MODEL_FILE, PEOPLE_FOLDER, WEIGHTS_FILE, is_name
 
 NEEDED = (MODEL_FILE, WEIGHTS_FILE)
 SHARED = (*NEEDED, CARD_FILE, MATRIX_FILE)
+MAX_PEOPLE, MAX_PERSON_BYTES = 1000, 10_000_000
+"""Of a repository: how many people, and how large the file of one may be; what is beyond stays there."""
 
 
 class HubError(ValueError):
@@ -43,7 +45,7 @@ def push(path: Path, repo: str, *, public: bool = False) -> str:
     Raises:
         CheckpointError, HubError: for a model that cannot be read or pushed.
     """
-    folder = path / "model" if (path / "model").is_dir() else path
+    folder = model_folder(path)
     load_model(folder)
     if not (folder / CARD_FILE).is_file():
         raise HubError(f"{folder} has no model card, {CARD_FILE}; chiasm evaluate writes it for a run.")
@@ -57,7 +59,9 @@ def push(path: Path, repo: str, *, public: bool = False) -> str:
             _check(repo)
         api = HfApi(library_name="chiasm")
         api.create_repo(repo, private=not public, exist_ok=True)
-        api.upload_folder(repo_id=repo, folder_path=folder, allow_patterns=list(SHARED), commit_message="chiasm push")
+        people = [person_file(folder, name).relative_to(folder).as_posix() for name in people_of(folder)]
+        patterns = [*SHARED, *map(glob.escape, people)]
+        api.upload_folder(repo_id=repo, folder_path=folder, allow_patterns=patterns, commit_message="chiasm push")
         return f"{api.endpoint}/{repo}"
 
 
@@ -76,9 +80,7 @@ def pull(repo: str, folder: Path) -> None:
     cached = fetch(repo)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder_written_whole(folder) as place:
-        for name in SHARED:
-            if (cached / name).is_file():
-                write_atomically(place / name, partial(shutil.copyfile, cached / name))
+        copy_model(cached, place)
 
 
 def fetch(repo: str) -> Path:
@@ -101,7 +103,23 @@ def fetch(repo: str) -> Path:
             except EntryNotFoundError:
                 if name in NEEDED:
                     raise
+        for name in _people(repo, folder.name):
+            hf_hub_download(repo, name, revision=folder.name, library_name="chiasm")
         return folder
+
+
+def _people(repo: str, commit: str) -> list[str]:
+    """The files of people in a repository; none that are not cached already where the Hub cannot be reached."""
+    from huggingface_hub import HfApi, errors
+    from huggingface_hub.hf_api import RepoFile
+
+    try:
+        found = list(HfApi(library_name="chiasm").list_repo_tree(repo, PEOPLE_FOLDER, revision=commit))
+    except (errors.EntryNotFoundError, errors.OfflineModeIsEnabled, errors.HTTPError):  # type: ignore[attr-defined]
+        return []
+    files = [file for file in found if isinstance(file, RepoFile) and file.size <= MAX_PERSON_BYTES]
+    paths = [file.path for file in files if file.path.endswith(ENDING)][:MAX_PEOPLE]
+    return [path for path in paths if is_name(path.removeprefix(f"{PEOPLE_FOLDER}/").removesuffix(ENDING))]
 
 
 def _check(repo: str) -> Path:

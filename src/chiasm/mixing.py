@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -13,13 +14,29 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chiasm import hub, inference
-from chiasm.checkpoint import load_model
+from chiasm.adapt import adapt_code
+from chiasm.checkpoint import load_model, model_folder
 from chiasm.config import require
+from chiasm.data import DataError
 from chiasm.image_like import ImageLike, Images, each, square
 from chiasm.networks import CrossModel
+from chiasm.people import (
+    SIGN,
+    PersonCode,
+    PersonError,
+    check_person,
+    digest_of,
+    load_person,
+    name_of,
+    people_of,
+    require_new,
+    save_person,
+)
 from chiasm.plots import swap_matrix
 
 MAX_STEPS = 256
+MAX_ADAPTED = 100
+"""Images of a person: with more of them a training pays."""
 
 
 class Codes(NamedTuple):
@@ -41,7 +58,8 @@ class Mixer:
 
     Wherever an image is taken it may be a path, a PIL image, a uint8 array [height, width, 3], or a torch tensor
     [3, height, width], uint8 or floats in [-1, 1], of any height and width. Wherever several are taken they may be
-    one such image, an iterable of them, an array [n, height, width, 3] or a tensor [n, 3, height, width].
+    one such image, an iterable of them, an array [n, height, width, 3] or a tensor [n, 3, height, width]. Wherever code
+    A is taken from images, "@anna" is the person of that name, whom the model was adapted to; "./@anna" is a file.
 
     Examples:
         >>> mixer = chiasm.Mixer.load("runs/photos-1")
@@ -50,14 +68,18 @@ class Mixer:
     Args:
         model: in evaluation mode.
         device: where to compute; by default a GPU if there is one.
+        folder: the model folder that has the people; None where there are none yet.
 
     Raises:
         DataError: by each method, for an image that cannot be used; a ValueError.
+        PersonError: likewise for a person.
     """
 
-    def __init__(self, model: CrossModel, device: str | torch.device | None = None) -> None:
+    def __init__(self, model: CrossModel, device: str | torch.device | None = None, folder: Path | None = None) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = model.to(self.device).eval()
+        self._folder = folder
+        self._people: dict[str, PersonCode] = {}
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device | None = None) -> Mixer:
@@ -75,7 +97,58 @@ class Mixer:
             CheckpointError, HubError: if there is no usable model; both are ValueErrors.
         """
         folder = hub.fetch(path) if isinstance(path, str) and hub.is_repo(path) else Path(path)
-        return cls(load_model(folder), device)
+        return cls(load_model(folder), device, model_folder(folder))
+
+    @property
+    def people(self) -> list[str]:
+        """The names of the people that the model was adapted to.
+
+        Examples:
+            >>> mixer.people
+            []
+        """
+        return sorted({*self._people, *(people_of(self._folder) if self._folder else ())})
+
+    def adapt(
+        self, images: Images, name: str, *, folder: str | Path | None = None, overwrite: bool = False
+    ) -> NDArray[np.float32]:
+        """Learn to draw somebody new from a few images; they are then "@name" wherever code A is taken from images.
+
+        Code A is optimised, and with it the scales and shifts that the generator reads from code A, in a few seconds up
+        to a minute. No weight changes: nobody else is drawn otherwise.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> code = mixer.adapt(sorted(Path("photos/anna").glob("*.jpg")), "anna", folder="runs/photos-1")
+            >>> mixer.mix(a="@anna", b="smile.jpg").save("mixed.png")
+
+        Args:
+            images: 1 to 100 of one person, object or typeface; five differ enough.
+            name: a new one: letters, digits, "-", "_", or "." in between.
+            folder: the run or model folder to keep the person in; by default only this mixer knows them.
+            overwrite: whether a person of that name gives way.
+
+        Returns:
+            Their code A with an offset to every scale and shift behind it, [1, extended], which generate takes too.
+
+        Raises:
+            PersonError: for a name that cannot be used, or a folder that has another model.
+        """
+        check_person(name)
+        place = None if folder is None else model_folder(Path(folder))
+        if place is not None:
+            require(digest_of(load_model(place)) == self._digest, "folder", str(folder), "it has another model")
+        if not overwrite:
+            require(name not in self._people, "name", name, "this mixer has that person; give overwrite=True")
+            if known := place or self._folder:
+                require_new(known, name)
+        squares = list(islice(self._squares(images), MAX_ADAPTED + 1))
+        remedy = f"give at most {MAX_ADAPTED}, or train on them"
+        require(len(squares) <= MAX_ADAPTED, "images", f"more than {MAX_ADAPTED}", remedy)
+        self._people[name] = code = adapt_code(self.model, np.stack(squares))
+        if place is not None:
+            save_person(place, name, code, self._digest)
+        return code.numpy()
 
     def encode(self, images: Images) -> Codes:
         """The codes of images, which are read in batches: memory does not grow with their number.
@@ -105,7 +178,7 @@ class Mixer:
             a: gives code A. Of several images of the same class the mean code is taken, which is steadier.
             b: gives code B.
         """
-        code_a, code_b = self.encode(a).a.mean(axis=0, keepdims=True), self.encode(b).b
+        code_a, code_b = self._codes_a(a).mean(axis=0, keepdims=True), self.encode(b).b
         require(len(code_b) == 1, "b", f"{len(code_b)} images", "give one; for every A with every B there is matrix")
         return _picture(self.generate(code_a, code_b)[0])
 
@@ -117,17 +190,24 @@ class Mixer:
             >>> len(rows), len(rows[0])
             (2, 3)
         """
-        return _pictures(self._grid(self.encode(a).a, self.encode(b).b))
+        return _pictures(self._grid(self._codes_a(a), self.encode(b).b))
 
     def sheet(self, a: Images, b: Images) -> Image.Image:
         """The matrix as one image, with the sources in the first column and the first row.
 
+        In the place of a person stands what the model draws of them with a code B of zeros.
+
         Examples:
             >>> mixer.sheet(a=["anna.jpg", "ben.jpg"], b=["smile.jpg", "turn.jpg"]).save("matrix.png")
         """
-        sources = self.prepare(a), self.prepare(b)
-        (codes_a, _), (_, codes_b) = (inference.encode(self.model, images) for images in sources)
-        return swap_matrix(*sources, self._grid(codes_a.numpy(), codes_b.numpy()), zoom=1)
+        given, images_b = list(each(a)), self.prepare(b)
+        codes_a, (_, codes_b) = self._codes_a(given), inference.encode(self.model, images_b)
+        no_b = np.zeros((1, codes_b.shape[1]), dtype=np.float32)
+        images_a = [
+            self.prepare(image)[0] if name_of(image) is None else self.generate(code[None], no_b)[0]
+            for image, code in zip(given, codes_a, strict=True)
+        ]
+        return swap_matrix(np.stack(images_a), images_b, self._grid(codes_a, codes_b.numpy()), zoom=1)
 
     def blend(
         self, a1: ImageLike, a2: ImageLike, b1: ImageLike, b2: ImageLike, steps: int = 5
@@ -147,7 +227,7 @@ class Mixer:
             steps: rows and columns, from 2 to 256; codes between are interpolated linearly.
         """
         require(2 <= steps <= MAX_STEPS, "steps", steps, f"give a number from 2 to {MAX_STEPS}")
-        codes = self.encode([a1, a2]).a, self.encode([b1, b2]).b
+        codes = self._codes_a([a1, a2]), self.encode([b1, b2]).b
         from_a, from_b = (np.linspace(code[0], code[1], steps, dtype=np.float32) for code in codes)
         return _pictures(self._grid(from_a, from_b).swapaxes(0, 1))
 
@@ -161,7 +241,7 @@ class Mixer:
         return np.stack(list(self._squares(images)))
 
     def generate(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Images [n, 3, side, side] uint8 for codes A [n, code_a] and B [n, code_b].
+        """Images [n, 3, side, side] uint8 for codes A [n, code_a], or of people, and B [n, code_b].
 
         Examples:
             >>> codes = mixer.encode(["anna.jpg", "ben.jpg"])
@@ -176,8 +256,36 @@ class Mixer:
         grid = self.generate(np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1)))
         return grid.reshape(len(a), len(b), *grid.shape[1:])
 
+    def _codes_a(self, given: Images) -> NDArray[np.float32]:
+        """Codes A of images and of people, in their order, [n, code_a], or extended where there is a person."""
+        given, parts = each(given), []
+        while batch := list(islice(given, inference.BATCH)):
+            names = [name_of(one) for one in batch]
+            images = [one for one, name in zip(batch, names, strict=True) if name is None]
+            of_images = iter(self.encode(images).a if images else ())
+            parts += [next(of_images) if name is None else self._person(name)[0] for name in names]
+        width = max(map(len, parts))
+        return np.stack([np.pad(code, (0, width - len(code))) for code in parts])
+
+    def _person(self, name: str) -> NDArray[np.float32]:
+        """The extended code A of a person, [1, extended]."""
+        if name not in self._people:
+            if self._folder is None:
+                raise PersonError(f"{SIGN}{name}: this mixer has no such person; see Mixer.adapt")
+            self._people[name] = load_person(self._folder, name, self.model.generator.extended_a, self._digest)
+        return self._people[name].numpy()
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest_of(self.model)
+
     def _squares(self, images: Images) -> Iterator[NDArray[np.uint8]]:
-        return (square(image, self.model.config.side_px, self.model.fit) for image in each(images))
+        return (self._square(image) for image in each(images))
+
+    def _square(self, image: ImageLike) -> NDArray[np.uint8]:
+        if name_of(image) is not None:
+            raise DataError(f"{image}: a person gives code A alone; give an image here, or ./{image} for a file.")
+        return square(image, self.model.config.side_px, self.model.fit)
 
 
 def _picture(image: NDArray[np.uint8]) -> Image.Image:

@@ -34,6 +34,7 @@ TRIAL_FILE = "trial.json"
 MODEL_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
+PEOPLE_FOLDER = "people"
 # In checkpoint/, folders named by the step, and in each:
 CHECKPOINT_PATTERN = "[0-9]" * 9
 STATE_FILE = "state.json"
@@ -69,21 +70,26 @@ class RunWriteError(OSError):
     """A run folder that cannot be written; the message names it and the remedy."""
 
 
+def is_name(name: str) -> bool:
+    """Whether this names one new folder or file on every system."""
+    plain = (
+        name.isprintable() and not set(name) & set('/\\:*?"<>|') and name == name.strip() and name.strip(".") == name
+    )
+    return (
+        plain
+        and 1 <= len(name) <= MAX_NAME
+        and len(name.encode(errors="surrogatepass")) <= 255
+        and name.partition(".")[0].lower() not in RESERVED
+    )
+
+
 def check_name(name: str) -> None:
     """Refuse a name of a run or a sweep that is no name of one new folder on every system.
 
     Raises:
         RunError: if so.
     """
-    plain = (
-        name.isprintable() and not set(name) & set('/\\:*?"<>|') and name == name.strip() and name.strip(".") == name
-    )
-    if not (
-        plain
-        and 1 <= len(name) <= MAX_NAME
-        and len(name.encode()) <= 255
-        and name.partition(".")[0].lower() not in RESERVED
-    ):
+    if not is_name(name):
         shown = name if len(name) <= MAX_NAME else f"{name[:20]}... of {len(name)} characters"
         raise RunError(
             f"--name: got {shown!r}; give 1 to {MAX_NAME} letters, digits, '-', '_' or '.' in between; to write "

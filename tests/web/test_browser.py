@@ -79,6 +79,29 @@ def test_upload_mix_blend_and_download(page, photos: list[Path], tmp_path: Path)
     wait_for_words(page, "#nearest", "By code B")
 
 
+def test_somebody_new_is_learned_and_chosen_by_name(page, photos: list[Path], runs: Path) -> None:
+    page.wait_for_selector("#matrix img")
+    page.locator("#files-A input[type=file]").set_input_files(photos[0])
+    wait_for_words(page, "#matrix", "Rows, A: anna.jpg.")
+    name, learn = page.get_by_label("Name", exact=True), page.get_by_role("button", name="Learn the images")
+    name.fill("../anna")
+    learn.click()
+    page.locator("#adapted").get_by_text("'../anna'").wait_for()
+    name.fill("anna")
+    learn.click()
+    page.locator("#adapted").get_by_text("@anna was learned from: anna.jpg.").wait_for()
+    wait_for_words(page, "#matrix", "Rows, A: @anna.")
+    wait_for_words(page, "#blend", "from @anna to @anna")
+    assert (runs / "trained" / "model" / "people" / "anna.safetensors").is_file()
+    learn.click()
+    page.locator("#adapted").get_by_text("Give at least one image").wait_for()
+    page.reload()
+    page.wait_for_selector("#matrix img")
+    page.locator("#people input").click()
+    page.get_by_role("option", name="anna").click()
+    wait_for_words(page, "#matrix", "Rows, A: @anna.")
+
+
 def test_a_click_gives_an_image_and_a_bad_file_is_refused_in_words(page, photos: list[Path], tmp_path: Path) -> None:
     page.wait_for_selector("#matrix img")
     page.get_by_label("B", exact=True).check()

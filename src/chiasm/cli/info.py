@@ -21,6 +21,9 @@ def parser(argv: Sequence[str]) -> Parser:
 
 def run(options: Namespace) -> None:
     """Print what the model is."""
-    from chiasm.checkpoint import describe_model, load_model
+    from chiasm.checkpoint import describe_model, load_model, model_folder
+    from chiasm.people import SIGN, people_of
 
     print(describe_model(load_model(options.model)))
+    if people := people_of(model_folder(options.model)):
+        print(f"people     {', '.join(SIGN + name for name in people)}")

@@ -17,16 +17,15 @@ def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
     parser = Parser(
         usage="chiasm mix MODEL A.jpg B.jpg [-o FILE]\n       chiasm mix MODEL --a A1.jpg ... --b B1.jpg ... [-o FILE]",
-        description="Put the A of one image together with the B of another.",
+        description="Put the A of one image together with the B of another. In the place of an image for A, @NAME is a "
+        "person of chiasm adapt.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
+    parser.add_argument("images", type=str, nargs="*", metavar="A.jpg B.jpg", help="B from the last, A from the others")
     parser.add_argument(
-        "images", type=Path, nargs="*", metavar="A.jpg B.jpg", help="B from the last, A from the others"
+        "--a", type=str, nargs="+", default=[], metavar="A.jpg", help="images for the rows of a whole matrix"
     )
-    parser.add_argument(
-        "--a", type=Path, nargs="+", default=[], metavar="A.jpg", help="images for the rows of a whole matrix"
-    )
-    parser.add_argument("--b", type=Path, nargs="+", default=[], metavar="B.jpg", help="images for its columns")
+    parser.add_argument("--b", type=str, nargs="+", default=[], metavar="B.jpg", help="images for its columns")
     parser.add_argument("-o", "--output", type=Path, default=Path("mix.png"), metavar="FILE", help="the image to write")
     return parser
 

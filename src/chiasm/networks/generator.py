@@ -28,11 +28,22 @@ class Modulation(nn.Module):
             # Scales around 1 rather than 0, or every layer would fade what it is given.
             with torch.no_grad():
                 layer.bias[:width] += 1.0
-        self.layers = nn.ModuleList(layers)
+        self.layers: Sequence[nn.Linear] = nn.ModuleList(layers)  # type: ignore[assignment]
 
-    def forward(self, a: Float[Tensor, "n a"]) -> list[tuple[Tensor, Tensor]]:
-        """Codes A -> for each AdaIN layer, scale and shift, [n, width] each."""
-        pairs = [layer(a).chunk(2, dim=1) for layer in self.layers]
+    @property
+    def num_outputs(self) -> int:
+        """How many scales and shifts there are in all."""
+        return sum(layer.out_features for layer in self.layers)
+
+    def forward(
+        self, a: Float[Tensor, "n a"], offsets: Float[Tensor, "n outputs"] | None = None
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Codes A, and what is added to the outputs -> for each modulated layer, scale and shift, [n, width] each."""
+        outputs = [layer(a) for layer in self.layers]
+        if offsets is not None:
+            parts = offsets.split([layer.out_features for layer in self.layers], dim=1)
+            outputs = [output + part for output, part in zip(outputs, parts, strict=True)]
+        pairs = [output.chunk(2, dim=1) for output in outputs]
         return [(scale, shift) for scale, shift in pairs]
 
 
@@ -80,6 +91,7 @@ class Generator(nn.Module):
         self.dense = nn.ModuleList(nn.Linear(sizes[i], sizes[i + 1]) for i in range(len(sizes) - 1))
         self.maps = [(channels, self.base_px << i) for i, channels in enumerate(maps_a)]
         self.code_a = code_a
+        self.width_a = code_a + sum(channels * px**2 for channels, px in self.maps)
         beside = [*maps_a, *(0 for _ in widths[len(maps_a) :])]
         self.blocks = nn.ModuleList(UpsampleConv(widths[i] + beside[i], widths[i + 1]) for i in range(len(widths) - 1))
         self.dense_modulation = Modulation(code_a, [*dense_widths, widths[0]] if modulate_dense else [])
@@ -89,16 +101,29 @@ class Generator(nn.Module):
         self.rgb = nn.Conv2d(head[-1], 3, rgb_kernel, padding=rgb_kernel // 2)
         self.output = output
 
+    @property
+    def extended_a(self) -> int:
+        """The width of a code A that is followed by an offset to every scale and shift."""
+        return self.width_a + self.dense_modulation.num_outputs + self.modulation.num_outputs
+
     def forward(self, a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> Float[Tensor, "n 3 side side"]:
-        """Codes A and B -> images in [-1, 1] (tanh) or [0, 1] (sigmoid)."""
+        """Codes A and B -> images in [-1, 1] (tanh) or [0, 1] (sigmoid).
+
+        A is the vector, then the maps; it may be extended by offsets to the scales and shifts, those of the dense
+        layers first.
+        """
+        of_dense = of_blocks = None
+        if a.shape[1] != self.width_a:
+            widths = [self.width_a, self.dense_modulation.num_outputs, self.modulation.num_outputs]
+            a, of_dense, of_blocks = a.split(widths, dim=1)
         x = b
         a, *maps = a.split([self.code_a, *(channels * px**2 for channels, px in self.maps)], dim=1)
-        for dense, pair in zip_longest(self.dense, self.dense_modulation(a)):
+        for dense, pair in zip_longest(self.dense, self.dense_modulation(a, of_dense)):
             x = F.leaky_relu(dense(x), 0.01)
             x = x if pair is None else _modulate(x, *pair)
         # The dense layer writes the channels last already: to turn its image would take as long as a convolution.
         x = x.unflatten(1, (self.base_px, self.base_px, -1)).permute(0, 3, 1, 2)
-        for i, (block, (scale, shift)) in enumerate(zip(self.blocks, self.modulation(a), strict=True)):
+        for i, (block, (scale, shift)) in enumerate(zip(self.blocks, self.modulation(a, of_blocks), strict=True)):
             if i < len(maps):
                 channels, px = self.maps[i]
                 x = torch.cat([x, maps[i].unflatten(1, (channels, px, px))], dim=1)

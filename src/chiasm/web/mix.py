@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chiasm.data import DataError
+from chiasm.image_like import ImageLike
 from chiasm.mixing import Mixer
+from chiasm.people import SIGN, PersonError
 from chiasm.plots import tile
 from chiasm.web.events import QUIET, SLOW, Connect
 from chiasm.web.folder import ServedFolder
@@ -26,16 +28,28 @@ NO_MODEL = "There is no model yet. Train one: the next tab."
 
 
 class Side(NamedTuple):
-    """What A or B is taken from; the suggested images give way to any that are chosen."""
+    """What A or B is taken from; the suggested images give way to any that are chosen, and to people for A."""
 
     uploads: list[Picture] = []
     picked: list[Picture] = []
     suggested: list[Picture] = []
+    people: list[str] = []
 
     @property
     def pictures(self) -> list[Picture]:
         """The images that count."""
-        return ([*self.uploads, *self.picked] or self.suggested)[:MAX_MIXED]
+        chosen = [*self.uploads, *self.picked]
+        return (chosen if chosen or self.people else self.suggested)[: MAX_MIXED - len(self.people)]
+
+    @property
+    def sources(self) -> list[ImageLike]:
+        """People, then images, as a Mixer takes them."""
+        return [*(SIGN + name for name in self.people), *map(_picture, self.pictures)]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the sources."""
+        return [*(SIGN + name for name in self.people), *(picture.name for picture in self.pictures)]
 
 
 class Controls(NamedTuple):
@@ -47,10 +61,14 @@ class Controls(NamedTuple):
     told: gr.HTML
     which: gr.Radio
     gallery: gr.Gallery
+    people: gr.Dropdown
     average: gr.Checkbox
     matrix: gr.HTML
     steps: gr.Slider
     blend: gr.HTML
+    name: gr.Textbox
+    adapt: gr.Button
+    adapted: gr.HTML
     find: gr.Button
     found: gr.HTML
 
@@ -59,7 +77,7 @@ def build(served: ServedFolder, model: gr.Dropdown) -> Connect:
     """Lay out the tab; returns what connects it to the page's loading."""
     tab, controls = MixTab(served), _lay_out()
     files, sides, told = controls.files, controls.sides, controls.told
-    shown = [model, *files, *sides], [controls.gallery, *sides, told]
+    shown = [model, *files, *sides], [controls.gallery, controls.people, *sides, told]
 
     def then_mix(event: Any) -> None:
         mixed = event.then(tab.mix, [model, *sides, controls.average], controls.matrix, **QUIET)
@@ -70,6 +88,9 @@ def build(served: ServedFolder, model: gr.Dropdown) -> Connect:
         then_mix(clear.click(lambda: (None, Side(), ""), None, [file, side, told], **QUIET))
     then_mix(controls.gallery.select(tab.pick, [model, controls.which, *sides], [*sides, told], **QUIET))
     then_mix(model.change(tab.show, *shown, **QUIET))
+    then_mix(controls.people.input(tab.choose, [sides[0], controls.people], sides[0], **QUIET))
+    named, told_of = [model, controls.name, sides[0]], [files[0], controls.people, sides[0], controls.adapted]
+    then_mix(controls.adapt.click(tab.adapt, named, told_of, **SLOW))
     then_mix(controls.average.change(lambda: None, None, None, **QUIET))
     blended = [model, *sides, controls.steps]
     controls.steps.release(tab.blend, blended, controls.blend, trigger_mode="always_last", **QUIET)
@@ -103,14 +124,24 @@ def _lay_out() -> Controls:
         buttons=[],
         elem_id="examples",
     )
+    people = gr.Dropdown([], multiselect=True, max_choices=MAX_MIXED, label="People for A, by name", elem_id="people")
     average = gr.Checkbox(label="All images for A show the same person or thing: take their mean, which is steadier")
     matrix = gr.HTML(elem_id="matrix")
     gr.Markdown("## Blend\nBetween the first and the last image of A from left to right, of B from top to bottom.")
     steps = gr.Slider(3, 8, value=5, step=1, label="Steps")
     blend = gr.HTML(elem_id="blend")
+    gr.Markdown(
+        "## Somebody new\nThe model learns to draw whom or what the images of A show, and does not change for anybody "
+        "else. The images are not kept; the name can then be chosen for A."
+    )
+    name, adapt = gr.Textbox(label="Name", max_length=60), gr.Button("Learn the images of A under this name")
+    adapted = gr.HTML(elem_id="adapted")
     gr.Markdown("## Nearest training images\nWhat the model has learned from that is most like your images.")
     find, found = gr.Button("Find the nearest training images"), gr.HTML(elem_id="nearest")
-    return Controls(files, clears, sides, told, which, gallery, average, matrix, steps, blend, find, found)
+    new = name, adapt, adapted
+    return Controls(
+        files, clears, sides, told, which, gallery, people, average, matrix, steps, blend, *new, find, found
+    )
 
 
 class MixTab:
@@ -121,10 +152,10 @@ class MixTab:
 
     def show(
         self, run: str | None, files_a: list[str] | None, files_b: list[str] | None, a: Side, b: Side
-    ) -> tuple[list[Any], Side, Side, str]:
-        """Another model: its held-out images to choose from, and the uploads as it sees them."""
+    ) -> tuple[list[Any], Any, Side, Side, str]:
+        """Another model: its held-out images and people to choose from, and the uploads as it sees them."""
         if not run:
-            return [], Side(), Side(), ""
+            return [], gr.Dropdown([], value=[]), Side(), Side(), ""
         folder, config = self.served.open(run)
         try:
             shown = examples(folder, config)
@@ -136,7 +167,8 @@ class MixTab:
         side_a, told_a = self._uploaded(run, files_a, Side(suggested=first))
         side_b, told_b = self._uploaded(run, files_b, Side(suggested=second))
         gallery = [(_picture(picture), picture.name) for picture in shown]
-        return gallery, side_a, side_b, message([*lines, *told_a, *told_b])
+        people = gr.Dropdown(load_mixer(folder).people, value=[])
+        return gallery, people, side_a, side_b, message([*lines, *told_a, *told_b])
 
     def upload(self, run: str | None, files: list[str] | None, side: Side) -> tuple[Side, str]:
         """Other uploads of one side."""
@@ -157,31 +189,50 @@ class MixTab:
         said = message([f"{picture.name} is taken for {which}."], alarming=False)
         return (side, b, said) if which == "A" else (a, side, said)
 
+    def choose(self, a: Side, people: list[str] | None) -> Side:
+        """Other people for A."""
+        return a._replace(people=people or [])
+
+    def adapt(self, run: str | None, name: str, a: Side) -> tuple[Any, Any, Side, str]:
+        """Learn the images of A, which then have a name and give way to it."""
+        if not run or not a.pictures:
+            return gr.File(), gr.Dropdown(), a, message([NO_MODEL if not run else "Give at least one image for A."])
+        folder, name = self.served.open(run)[0], name.strip()
+        mixer = load_mixer(folder)
+        if name in mixer.people:
+            return gr.File(), gr.Dropdown(), a, message([f"There is {SIGN}{name} already; give another name."])
+        try:
+            mixer.adapt(_arrays(a.pictures), name, folder=folder.path)
+        except (PersonError, OSError) as error:
+            return gr.File(), gr.Dropdown(), a, message([str(error)])
+        said = message([f"{SIGN}{name} was learned from: {_names(a.pictures)}."], alarming=False)
+        return None, gr.Dropdown(mixer.people, value=[name]), Side(suggested=a.suggested, people=[name]), said
+
     def mix(self, run: str | None, a: Side, b: Side, average: bool) -> str:
         """The swap matrix and its downloads."""
         if not run:
             return message([NO_MODEL], alarming=False)
-        if not (a.pictures and b.pictures):
+        if not (a.sources and b.pictures):
             return message(["Give at least one image for A and one for B."], alarming=False)
         mixer, started = load_mixer(self.served.open(run)[0]), time.perf_counter()
-        images_a, images_b = _arrays(a.pictures), _arrays(b.pictures)
-        codes = [("A", a.pictures, mixer.encode(images_a)), ("B", b.pictures, mixer.encode(images_b))]
-        sheet = _averaged(mixer, a, b) if average else mixer.sheet(images_a, images_b)
+        sides = [(letter, side.pictures) for letter, side in (("A", a), ("B", b)) if side.pictures]
+        codes = [(letter, pictures, mixer.encode(_arrays(pictures))) for letter, pictures in sides]
+        sheet = _averaged(mixer, a, b) if average else mixer.sheet(a.sources, b.sources)
         seconds = time.perf_counter() - started
-        num = len(b.pictures) * (1 if average else len(a.pictures))
-        words = f"Swap matrix. Rows, A: {_names(a.pictures)}. Columns, B: {_names(b.pictures)}."
+        num = len(b.pictures) * (1 if average else len(a.sources))
+        words = f"Swap matrix. Rows, A: {', '.join(a.names)}. Columns, B: {', '.join(b.names)}."
         caption = f"First column: A. First row: B. {num} mixed images in {seconds:.2f} s."
         save = download_link(codes_table(codes), "codes.csv", "Download the codes (CSV)")
         return figure(sheet, words, caption, "mix.png") + save
 
     def blend(self, run: str | None, a: Side, b: Side, steps: int) -> str:
         """The images between the first and the last of each side."""
-        if not (run and a.pictures and b.pictures):
+        if not (run and a.sources and b.pictures):
             return ""
-        a1, a2, b1, b2 = (_picture(side.pictures[i]) for side in (a, b) for i in (0, -1))
+        a1, a2, b1, b2 = (side.sources[i] for side in (a, b) for i in (0, -1))
         rows = load_mixer(self.served.open(run)[0]).blend(a1, a2, b1, b2, int(steps))
         sheet = tile([[np.asarray(image).transpose(2, 0, 1) for image in row] for row in rows])
-        names = [side.pictures[i].name for side in (a, b) for i in (0, -1)]
+        names = [side.names[i] for side in (a, b) for i in (0, -1)]
         words = "Left to right, A: from {} to {}. Top to bottom, B: from {} to {}.".format(*names)
         return figure(sheet, f"Blend. {words}", words, "blend.png")
 
@@ -210,11 +261,12 @@ class MixTab:
 
 
 def _averaged(mixer: Mixer, a: Side, b: Side) -> Image.Image:
-    """One row of mixes, and below the first image of A the others of which the mean was taken."""
-    mixes = [mixer.mix(_arrays(a.pictures), image) for image in _arrays(b.pictures)]
-    first, *others = (picture.pixels for picture in a.pictures)
-    row = [first, *(np.asarray(image).transpose(2, 0, 1) for image in mixes)]
-    return tile([[None, *(picture.pixels for picture in b.pictures)], row, *([other] for other in others)])
+    """One row of mixes, and below the first image of A the others of which the mean was taken; people have none."""
+    mixes = [mixer.mix(a.sources, image) for image in b.sources]
+    cells: list[NDArray[np.uint8] | None] = [None] * len(a.people)
+    cells += [picture.pixels for picture in a.pictures]
+    row = [cells[0], *(np.asarray(image).transpose(2, 0, 1) for image in mixes)]
+    return tile([[None, *(picture.pixels for picture in b.pictures)], row, *([other] for other in cells[1:])])
 
 
 def _nearest_figure(

@@ -31,6 +31,7 @@ CSS = """
 #examples .grid-wrap { min-height: 0 !important }
 #examples .caption-label { display: none }
 #preset input { text-overflow: ellipsis; padding-right: 2rem }
+#people input { color: var(--body-text-color) !important }
 #examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(4.5rem, 1fr)) !important }
 button[role=tab].selected { color: var(--body-text-color) !important }
 .or { color: inherit !important }

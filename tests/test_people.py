@@ -1,0 +1,210 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from chiasm.adapt import adapt_code
+from chiasm.checkpoint import load_model, save_model
+from chiasm.cli import main
+from chiasm.data import DataError, ImageSet
+from chiasm.inference import encode, generate, to_unit
+from chiasm.mixing import Mixer
+from chiasm.networks import CrossModel
+from chiasm.people import PersonError, digest_of, load_person, name_of, people_of, save_person
+
+DIGEST = "d" * 64
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+@pytest.fixture
+def photos(avatars: ImageSet, tmp_path: Path) -> Path:
+    """Three images of a person."""
+    folder = tmp_path / "anna"
+    folder.mkdir()
+    for i, place in enumerate(np.flatnonzero(avatars.classes == 3)[:3]):
+        Image.fromarray(avatars.images[place].transpose(1, 2, 0)).save(folder / f"{i}.png")
+    return folder
+
+
+def test_adapting_draws_the_images_better_and_changes_no_weight(trained: Path, avatars: ImageSet) -> None:
+    model = load_model(trained)
+    images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])
+    before, x, b = digest_of(model), to_unit(torch.from_numpy(images)), encode(model, images)[1]
+    start, adapted = (adapt_code(model, images, steps=steps) for steps in (0, 60))
+    errors = [float((generate(model, code.expand(3, -1), b) - x).abs().mean()) for code in (start, adapted)]
+    assert errors[1] < 0.9 * errors[0]
+    assert digest_of(model) == before
+    mean = encode(model, images)[0].mean(dim=0)
+    assert torch.allclose(start[0, : len(mean)], mean)
+    assert not start[0, len(mean) :].any()
+    assert torch.equal(adapted, adapt_code(model, images, steps=60))
+
+
+def test_a_code_without_offsets_draws_the_same_whether_extended_or_not(model: CrossModel) -> None:
+    generator, a, b = model.eval().generator, torch.randn(2, 5), torch.randn(2, 7)
+    padded = torch.nn.functional.pad(a, (0, generator.extended_a - 5))
+    assert torch.allclose(generator(padded, b), generator(a, b), atol=1e-6)
+    # Scales and shifts are affine in code A, so that offsets can say what another code would.
+    mods = [*generator.dense_modulation.layers, *generator.modulation.layers]
+    other = torch.cat([torch.zeros(2, 5), *(layer(a) - layer(torch.zeros(2, 5)) for layer in mods)], dim=1)
+    assert torch.allclose(generator(other, b), generator(a, b), atol=1e-5)
+
+
+def test_a_person_mixes_wherever_code_a_is_taken(run: Path, photos: Path) -> None:
+    mixer = Mixer.load(run, "cpu")
+    image = photos / "0.png"
+    code = mixer.adapt(sorted(photos.iterdir()), "anna", folder=run)
+    again = Mixer.load(run, "cpu")
+    assert mixer.people == again.people == ["anna"]
+    wanted = again.generate(code, again.encode(image).b)[0].transpose(1, 2, 0)
+    assert np.array_equal(np.asarray(again.mix("@anna", image)), wanted)
+    matrix = again.matrix(["@anna", image], [image])
+    assert np.abs(np.asarray(matrix[0][0], int) - wanted).max() <= 1
+    assert np.abs(np.asarray(matrix[1][0], int) - np.asarray(again.mix(image, image), int)).max() <= 1
+    assert again.sheet([image, "@anna"], [image]).size == (2 * 18 - 2, 3 * 18 - 2)
+    rows = again.blend("@anna", image, image, image, steps=3)
+    assert np.abs(np.asarray(rows[0][0], int) - wanted).max() <= 1
+    for method in (again.encode, lambda given: again.mix(image, given)):
+        with pytest.raises(DataError, match="gives code A alone"):
+            method("@anna")
+
+
+def test_the_command_adds_a_person_or_copies_the_model(run: Path, photos: Path, tmp_path: Path, capsys) -> None:
+    image, mixed = str(photos / "0.png"), tmp_path / "m.png"
+    copy = tmp_path / "deep" / "copy"
+    assert main(["adapt", str(run), str(photos), "-o", str(copy)]) == 0
+    assert f"chiasm mix {copy} @anna" in capsys.readouterr().out
+    assert people_of(run / "model") == []
+    assert people_of(copy) == ["anna"]
+    assert (copy / "model.safetensors").read_bytes() == (run / "model" / "model.safetensors").read_bytes()
+    assert main(["adapt", str(copy), image, "--name", "ben"]) == 0
+    assert people_of(copy) == ["anna", "ben"]
+    assert main(["info", str(copy)]) == 0
+    assert "@anna, @ben" in capsys.readouterr().out
+    assert main(["mix", str(copy), "--a", "@ben", "@anna", "--b", image, "-o", str(mixed)]) == 0
+    before = (copy / "people" / "anna.safetensors").read_bytes()
+    assert main(["adapt", str(copy), image, "--name", "anna"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (copy / "people" / "anna.safetensors").read_bytes() == before
+    assert main(["adapt", str(copy), image, "--name", "anna", "--overwrite"]) == 0
+    assert (copy / "people" / "anna.safetensors").read_bytes() != before
+
+
+def test_a_copy_that_fails_leaves_nothing(run: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "no.png").write_text("no image")
+    assert main(["adapt", str(run), str(tmp_path / "no.png"), "--name", "x", "-o", str(tmp_path / "copy")]) == 2
+    assert "no.png" in capsys.readouterr().err
+    assert not (tmp_path / "copy").exists()
+    assert not list(tmp_path.glob(".copy*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--name", "../x"], "'../x'"),
+        (["--name", "@x"], "'@x'"),
+        (["--name", ".x"], "'.x'"),
+        (["--name", "x" * 101], "101 characters"),
+        (["--name", ""], "''"),
+        (["-o", "."], "--output: . exists"),
+    ],
+)
+def test_what_cannot_be_adapted_is_refused(arguments: list[str], words: str, run: Path, photos: Path, capsys) -> None:
+    assert main(["adapt", str(run), str(photos), *arguments]) == 2
+    message = capsys.readouterr().err
+    assert words in message
+    assert message.count("\n") == 1
+    assert people_of(run / "model") == []
+
+
+def test_images_of_nobody_s_folder_need_a_name(run: Path, photos: Path, tmp_path: Path, capsys) -> None:
+    assert main(["adapt", str(run), str(photos / "0.png")]) == 2
+    assert "--name: not given" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["adapt", str(run), str(tmp_path / "empty")]) == 2
+    assert "holds no image" in capsys.readouterr().err
+
+
+def test_a_person_that_is_not_here_is_told_with_those_that_are(run: Path, photos: Path) -> None:
+    mixer = Mixer.load(run, "cpu")
+    mixer.adapt(photos / "0.png", "ben", folder=run)
+    for name, words in (("cleo", "it has @ben"), ("../../x", "give 1 to")):
+        with pytest.raises(PersonError, match=words):
+            mixer.mix(f"@{name}", photos / "0.png")
+    with pytest.raises(ValueError, match="has that person"):
+        mixer.adapt(photos / "1.png", "ben")
+    with pytest.raises(PersonError, match="no such person"):
+        Mixer(load_model(run), "cpu").mix("@ben", photos / "0.png")
+
+
+def test_the_person_of_another_model_is_refused(run: Path, photos: Path, model: CrossModel, tmp_path: Path) -> None:
+    mixer = Mixer.load(run, "cpu")
+    save_model(model, tmp_path / "other")
+    with pytest.raises(ValueError, match="another model"):
+        mixer.adapt(photos / "0.png", "ben", folder=tmp_path / "other")
+    mixer.adapt(photos / "0.png", "ben", folder=run)
+    trained_on = load_model(run)
+    with torch.no_grad():
+        trained_on.generator.rgb.bias += 1
+    save_model(trained_on, run / "model")
+    with pytest.raises(PersonError, match="of another model, or of this one before"):
+        Mixer.load(run, "cpu").mix("@ben", photos / "0.png")
+
+
+def test_a_saved_person_is_read_as_it_was(tmp_path: Path) -> None:
+    code = torch.randn(1, 6)
+    save_person(tmp_path, "zoë 2.1", code, DIGEST)
+    assert torch.equal(load_person(tmp_path, "zoë 2.1", 6, DIGEST), code)
+    assert people_of(tmp_path) == ["zoë 2.1"]
+
+
+def test_a_hostile_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "people").mkdir()
+    path = tmp_path / "people" / "x.safetensors"
+    good = {"model": DIGEST}
+
+    def write(content: bytes | dict, metadata: dict | None = good) -> Path:
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            save_file(content, path, metadata)
+        return path
+
+    def header(values: dict) -> bytes:
+        text = json.dumps(values).encode()
+        return len(text).to_bytes(8, "little") + text
+
+    huge = {"a": {"dtype": "F32", "shape": [1, 2**40], "data_offsets": [0, 2**42]}}
+    for content, words in (
+        (b"\x80\x04.", "cannot be read"),
+        (b"\xff" * 64, "cannot be read"),
+        (header(huge), "cannot be read"),
+        ({"a": torch.zeros(1, 7)}, "holds no extended code"),
+        ({"a": torch.zeros(6)}, "holds no extended code"),
+        ({"a": torch.zeros(1, 6, dtype=torch.float64)}, "holds no extended code"),
+        ({"a": torch.zeros(1, 6), "c": torch.zeros(1)}, "holds no extended code"),
+        ({"a": torch.full((1, 6), torch.nan)}, "NaN"),
+    ):
+        write(content)
+        with pytest.raises(PersonError, match=words):
+            load_person(tmp_path, "x", 6, DIGEST)
+    write({"a": torch.zeros(1, 6)}, None)
+    with pytest.raises(PersonError, match="of another model"):
+        load_person(tmp_path, "x", 6, DIGEST)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(PersonError, match="no such person"):
+        load_person(tmp_path, "x", 6, DIGEST)
+
+
+def test_only_a_text_that_begins_with_the_sign_is_a_name() -> None:
+    assert [name_of(given) for given in ("@anna", "./@anna", Path("@anna"), "anna@x")] == ["anna", None, None, None]
