@@ -98,8 +98,7 @@ class DataConfig:
     source: str = "avatars"
     """'avatars', a folder of images, or any other source in README.md; paths become absolute."""
     fit: Fit = "crop"
-    """How an image becomes square: 'crop' its centre, 'close' crops the middle three fifths of that, such as the face
-    of a portrait aligned as CelebA's, or 'pad' it with its own edge."""
+    """How an image becomes square: 'crop' its centre, 'close' three fifths of that, 'pad' it with its own edge."""
     held_out: float = 0.2
     """Fraction of the images (combinations) kept from training: half for validation, half for the test."""
     held_out_classes: float = 0.1
