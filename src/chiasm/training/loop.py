@@ -334,7 +334,8 @@ class Loop:
                 if misfit is not None:
                     raise CheckpointError(misfit)
                 module.load_state_dict(state)
-                restore_optimizer(optimizer, f"{name}-optimizer", saved.tensors)
+                if saved.step > 0:  # before the first step there are no moments
+                    restore_optimizer(optimizer, f"{name}-optimizer", saved.tensors)
         except CheckpointError as error:
             raise CheckpointError(
                 f"{self.folder.checkpoint}: step {saved.step} is no checkpoint of this run's settings ({error}); "
