@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Without a GPU the pinned CPU build of torch is a tenth of the download.
 CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constraints-cpu.txt")
 
-.PHONY: demo test check docs guards kills campaign bench clean
+.PHONY: demo test check docs guards kills campaign bench audit clean
 
 .venv/installed: pyproject.toml constraints-cpu.txt
 	$(PYTHON) -m venv .venv
@@ -36,6 +36,14 @@ campaign: .venv/installed  ## try bad inputs of every kind, about half an hour
 
 bench: .venv/installed  ## measure speed side by side with the plain reference
 	$(BIN)/python benchmarks/run.py
+
+audit: .venv/installed  ## ask PyPI for known vulnerabilities of every installed package; skipped offline
+	@told=$$( { $(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit \
+	    && build/audit/bin/pip-audit --skip-editable --progress-spinner off --path $(BIN)/../lib/python3*/site-packages; } 2>&1 ); \
+	status=$$?; case "$$status $$told" in \
+	    0*) echo "$$told" ;; \
+	    *"No matching distribution"*|*ConnectionError*|*ProxyError*|*Timeout*) echo "audit: PyPI cannot be reached; skipped" ;; \
+	    *) echo "$$told"; exit $$status ;; esac
 
 guards: .venv/installed  ## break each promise on purpose and show which test notices
 	$(BIN)/python tests/guards.py

@@ -1,6 +1,7 @@
 """Builds the documentation's site and refuses broken links: python docs/site.py
 
-README.md, docs/ and studies/ are laid out as in the repository, so that a link that works there works in the site.
+README.md, SECURITY.md, docs/ and studies/ are laid out as in the repository, so that a link that works there works in
+the site.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def lay_out() -> None:
         shutil.copytree(ROOT / folder, SOURCES / folder, ignore=ignored)
     shutil.copytree(ROOT / "src", SOURCES / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(ROOT / "README.md", SOURCES / "index.md")
+    shutil.copy(ROOT / "SECURITY.md", SOURCES)
 
 
 def broken_links(site: Path) -> list[str]:

@@ -37,4 +37,7 @@ def test_every_page_of_the_navigation_is_there() -> None:
     assert files
     for file in files:
         assert (ROOT / file).is_file(), file
-    assert {path.name for path in (ROOT / "docs").glob("*.md")} == {Path(f).name for f in files} - {"README.md"}
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} == {Path(f).name for f in files} - {
+        "README.md",
+        "SECURITY.md",
+    }

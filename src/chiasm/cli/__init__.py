@@ -17,7 +17,21 @@ from jsonargparse import set_parsing_settings
 
 from chiasm.cli._parser import Parser, join_lists
 
-COMMANDS = ("fit", "mix", "adapt", "serve", "evaluate", "sweep", "report", "export", "push", "pull", "info", "data")
+COMMANDS = (
+    "fit",
+    "mix",
+    "adapt",
+    "encode",
+    "serve",
+    "evaluate",
+    "sweep",
+    "report",
+    "export",
+    "push",
+    "pull",
+    "info",
+    "data",
+)
 """The files of this folder, in the order of --help: a new command is a file and a word here."""
 STATUSES = (
     "exit status: 0 done; 2 refused or failed, in one line; 3 stopped early, saved, can go on; 130 stopped at once"

@@ -93,7 +93,7 @@ def _build(source: Source, listing: Listing, side_px: int, fit: Fit, folder: Pat
     skipped = list(listing.skipped)
     with (folder / "images.npy").open("wb") as file:
         _write_header(file, 0, side_px)
-        decoded = _decode_all(source, n, side_px, fit)
+        decoded = decode_all(source, range(n), side_px, fit)
         bar = tqdm(decoded, total=n, desc="preparing images", unit=" images", disable=not progress_bar)
         for i, result in enumerate(bar):
             if isinstance(result, Refused):
@@ -107,12 +107,22 @@ def _build(source: Source, listing: Listing, side_px: int, fit: Fit, folder: Pat
     _write_index(folder, listing, kept, sizes, skipped)
 
 
-def _decode_all(source: Source, n: int, side_px: int, fit: Fit) -> Iterator[Decoded | Refused]:
-    """Decodes everything in order, in threads: Pillow lets go of the interpreter's lock."""
-    if n <= FEW:
-        yield from source.decode(range(n), side_px, fit)
+def decode_all(source: Source, places: range, side_px: int, fit: Fit) -> Iterator[Decoded | Refused]:
+    """Decodes images in order, in threads: Pillow lets go of the interpreter's lock.
+
+    Args:
+        source: where the images come from.
+        places: of its listing, one after another.
+        side_px: height and width of the decoded images.
+        fit: 'crop', 'close' or 'pad'.
+
+    Yields:
+        What became of each.
+    """
+    if len(places) <= FEW:
+        yield from source.decode(places, side_px, fit)
         return
-    chunks = [range(start, min(start + source.chunk_size, n)) for start in range(0, n, source.chunk_size)]
+    chunks = [places[start : start + source.chunk_size] for start in range(0, len(places), source.chunk_size)]
     with ThreadPoolExecutor(_num_workers()) as pool:
         # Few chunks ahead of the writer, so that memory does not grow with the set.
         ahead = 2 * _num_workers()
