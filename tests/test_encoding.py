@@ -11,7 +11,8 @@ from PIL import Image
 from chiasm import encoding, inference
 from chiasm.checkpoint import save_model
 from chiasm.cli import main
-from chiasm.data import cache
+from chiasm.data import cache, save_image
+from chiasm.data.written import WRITTEN
 from chiasm.encoding import EncodingError, encode_source
 from chiasm.mixing import Mixer
 from chiasm.networks import CrossModel
@@ -91,6 +92,7 @@ def test_code_b_is_rounded_as_it_is_handed_out(model: CrossModel, photos: Path) 
 def test_a_broken_image_is_in_the_side_table_and_nowhere_else(saved: Path, photos: Path, capsys) -> None:
     names = in_order(photos)
     (photos / names[BROKEN]).write_bytes(b"broken")
+    save_image(Image.new("RGB", (9, 9)), photos / "mixed.png")
     assert main(["encode", str(saved), str(photos), "-o", str(photos.parent / "out" / "c.parquet")]) == 0
     output = photos.parent / "out" / "c.parquet"
     table = pq.read_table(output)
@@ -98,7 +100,8 @@ def test_a_broken_image_is_in_the_side_table_and_nowhere_else(saved: Path, photo
     assert table["name"].to_pylist() == kept
     wanted = Mixer.load(saved).encode([photos / name for name in kept])
     assert np.allclose(np.array(table["a"].to_pylist()), wanted.a, atol=1e-5)
-    assert failures(output)[1:] == [[names[BROKEN], "not an image in a format that Pillow knows"]]
+    assert failures(output)[1] == ["mixed.png", WRITTEN]
+    assert failures(output)[2:] == [[names[BROKEN], "not an image in a format that Pillow knows"]]
     assert "20 images" in (printed := capsys.readouterr().out)
     assert "c.failed.csv" in printed
 
@@ -152,7 +155,10 @@ def test_what_was_written_is_not_encoded_again(saved: Path, photos: Path, monkey
         seen = stop_after(-1, patch)
         assert main(command) == 0
     assert sum(seen) == NUM - 16
-    assert pq.read_table(photos.parent / "c.parquet")["name"].to_pylist() == in_order(photos)
+    table, names = pq.read_table(photos.parent / "c.parquet"), in_order(photos)
+    assert table["name"].to_pylist() == names
+    wanted = Mixer.load(saved).encode([photos / name for name in names])
+    assert np.array_equal(np.array(table["a"].to_pylist(), np.float32), wanted.a)
 
 
 @pytest.mark.usefixtures("small")
