@@ -19,7 +19,7 @@ class PlainGenerator(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         fast, x = self.fast, b
-        a, maps = a[:, : fast.code_a], a[:, fast.code_a :]
+        a, maps = a[:, : fast.widths_a[0]], a[:, fast.widths_a[0] :]
         layers = fast.dense_modulation.layers
         for i, dense in enumerate(fast.dense):
             x = F.leaky_relu(F.linear(x, dense.weight, dense.bias), 0.01)

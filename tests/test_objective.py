@@ -260,6 +260,31 @@ def test_an_image_and_its_partner_are_varied_alike_in_training(model: CrossModel
     assert torch.equal(read["encoder_a"], x)
 
 
+def test_an_image_that_is_its_own_partner_is_not_contrasted_with_itself(model: CrossModel, x: torch.Tensor) -> None:
+    config = LossConfig.only(weight_swap=1.0, weight_contrastive=1.0)
+    of_others, of_own = (
+        Objective(model, config, data=DataConfig(a_ignores=("flip",), own_partner=share))(Batch(x, x.roll(1, 0)), 0.0)
+        for share in (0.0, 1.0)
+    )
+    assert of_others.terms["contrastive_b"] > 0
+    assert of_own.terms["contrastive_b"] == 0
+
+
+def test_similar_images_are_varied_alike_too(model: CrossModel, x: torch.Tensor) -> None:
+    data = DataConfig(vary=("light",))
+    objective = Objective(model, LossConfig.only(weight_swap=1.0, weight_difference=1.0), data=data)
+    varied = objective._varied(Batch(x, x, x_positive=x[::2], x_negative=x[1::2]))
+    assert not torch.allclose(varied.x, x)
+    for part in (varied.x_partner, varied.x_similar):
+        assert torch.equal(part, varied.x)
+
+
+def test_a_step_without_changes_draws_nothing(model: CrossModel, x: torch.Tensor) -> None:
+    before = torch.get_rng_state()
+    Objective(model, LossConfig.only(weight_swap=1.0))(Batch(x, x), 0.0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_perceptual_term_is_zero_for_the_image_itself_and_trains_no_features(x: torch.Tensor) -> None:
     pytest.importorskip("efficientnet_lite_pytorch")
     features = PhotoFeatures()

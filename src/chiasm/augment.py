@@ -1,7 +1,7 @@
 """Changes of images that leave the thing shown as it is: one function for each, random for each image.
 
-The words are those of data.a_ignores and data.b_ignores. All that move pixels are composed into one affine map, so
-that an image is sampled once, however many there are.
+The words are those of data.a_ignores, data.b_ignores and data.vary. All that move pixels are composed into one affine
+map, so that an image is sampled once, however many there are.
 """
 
 import math
@@ -46,12 +46,10 @@ def change_alike(parts: Sequence[Images], names: Sequence[Augmentation], strengt
         names: of the changes.
         strength: how far each goes at most.
     """
-    if not names:
-        return list(parts)
-    seed, devices = int(torch.randint(2**31, ())), [part.device for part in parts if part.device.type == "cuda"]
+    seed, devices = int(torch.randint(2**31, ())), [parts[0].device] if parts[0].is_cuda else []
     changed = []
     for part in parts:
-        with torch.random.fork_rng(devices[:1]):
+        with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             changed.append(change(part, names, strength))
     return changed

@@ -115,6 +115,7 @@ def _people(repo: str, commit: str) -> list[str]:
 
     try:
         found = list(HfApi(library_name="chiasm").list_repo_tree(repo, PEOPLE_FOLDER, revision=commit))
+    # As in _explained: its types do not show the last.
     except (errors.EntryNotFoundError, errors.OfflineModeIsEnabled, errors.HTTPError):  # type: ignore[attr-defined]
         return []
     files = [file for file in found if isinstance(file, RepoFile) and file.size <= MAX_PERSON_BYTES]

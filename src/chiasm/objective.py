@@ -190,11 +190,23 @@ class Objective(nn.Module):
         """Without labels an image is its own partner, of which another change is seen; with labels some are."""
         if self.data.supervision == "augmentations":
             return batch._replace(x_partner=batch.x, has_partner=None)
-        if not self.training or batch.x_partner is None:
-            return batch
-        x, x_partner = change_alike([batch.x, batch.x_partner], self.data.vary, self.data.strength)
-        own = uniform(x, 1, 1, 1) < self.data.own_partner
-        return batch._replace(x=x, x_partner=torch.where(own, x, x_partner) if self.data.own_partner > 0 else x_partner)
+        if self.training and self.data.vary:
+            batch = self._varied(batch)
+        if self.training and self.data.own_partner > 0 and batch.x_partner is not None:
+            own = uniform(batch.x) < self.data.own_partner
+            x_partner = torch.where(own[:, None, None, None], batch.x, batch.x_partner)
+            has_partner = ~own if batch.has_partner is None else batch.has_partner & ~own
+            batch = batch._replace(x_partner=x_partner, has_partner=has_partner)
+        return batch
+
+    def _varied(self, batch: Batch) -> Batch:
+        """A batch of other classes: an image, its partner and the one similar to it are changed alike."""
+        parts = {"x": batch.x, "x_partner": batch.x_partner, "x_similar": batch.x_similar}
+        given = {name: part for name, part in parts.items() if part is not None}
+        varied = dict(zip(given, change_alike(list(given.values()), self.data.vary, self.data.strength), strict=True))
+        if (x_similar := varied.pop("x_similar", None)) is not None:
+            varied |= {"x_positive": x_similar[::2], "x_negative": x_similar[1::2]}
+        return batch._replace(**varied)
 
     def _read_codes(self, batch: Batch, mixing: bool) -> BatchCodes:
         """Codes A and codes B of all images that any term needs, each encoder in one pass."""

@@ -28,6 +28,7 @@ class Modulation(nn.Module):
             # Scales around 1 rather than 0, or every layer would fade what it is given.
             with torch.no_grad():
                 layer.bias[:width] += 1.0
+        # A ModuleList is no list of any type to mypy.
         self.layers: Sequence[nn.Linear] = nn.ModuleList(layers)  # type: ignore[assignment]
 
     @property
@@ -90,8 +91,7 @@ class Generator(nn.Module):
         sizes = [code_b, *dense_widths, widths[0] * self.base_px**2]
         self.dense = nn.ModuleList(nn.Linear(sizes[i], sizes[i + 1]) for i in range(len(sizes) - 1))
         self.maps = [(channels, self.base_px << i) for i, channels in enumerate(maps_a)]
-        self.code_a = code_a
-        self.width_a = code_a + sum(channels * px**2 for channels, px in self.maps)
+        self.widths_a = [code_a, *(channels * px**2 for channels, px in self.maps)]
         beside = [*maps_a, *(0 for _ in widths[len(maps_a) :])]
         self.blocks = nn.ModuleList(UpsampleConv(widths[i] + beside[i], widths[i + 1]) for i in range(len(widths) - 1))
         self.dense_modulation = Modulation(code_a, [*dense_widths, widths[0]] if modulate_dense else [])
@@ -104,7 +104,7 @@ class Generator(nn.Module):
     @property
     def extended_a(self) -> int:
         """The width of a code A that is followed by an offset to every scale and shift."""
-        return self.width_a + self.dense_modulation.num_outputs + self.modulation.num_outputs
+        return sum(self.widths_a) + self.dense_modulation.num_outputs + self.modulation.num_outputs
 
     def forward(self, a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> Float[Tensor, "n 3 side side"]:
         """Codes A and B -> images in [-1, 1] (tanh) or [0, 1] (sigmoid).
@@ -112,12 +112,11 @@ class Generator(nn.Module):
         A is the vector, then the maps; it may be extended by offsets to the scales and shifts, those of the dense
         layers first.
         """
-        of_dense = of_blocks = None
-        if a.shape[1] != self.width_a:
-            widths = [self.width_a, self.dense_modulation.num_outputs, self.modulation.num_outputs]
-            a, of_dense, of_blocks = a.split(widths, dim=1)
+        offsets = [self.dense_modulation.num_outputs, self.modulation.num_outputs]
+        extended = a.shape[1] == self.extended_a
+        a, *parts = a.split(self.widths_a + (offsets if extended else []), dim=1)
+        maps, (of_dense, of_blocks) = parts[: len(self.maps)], parts[len(self.maps) :] or (None, None)
         x = b
-        a, *maps = a.split([self.code_a, *(channels * px**2 for channels, px in self.maps)], dim=1)
         for dense, pair in zip_longest(self.dense, self.dense_modulation(a, of_dense)):
             x = F.leaky_relu(dense(x), 0.01)
             x = x if pair is None else _modulate(x, *pair)
