@@ -31,7 +31,7 @@ docs: .venv/installed  ## the documentation's site into build/site; broken links
 kills: .venv/installed  ## kill trainings and resume them, two to six minutes
 	OMP_NUM_THREADS=1 $(BIN)/python tests/kills.py
 
-campaign: .venv/installed  ## try bad inputs of every kind, about half an hour
+campaign: .venv/installed  ## try bad inputs of every kind, about a quarter of an hour
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaign
 
 bench: .venv/installed  ## measure speed side by side with the plain reference

@@ -95,3 +95,9 @@ def test_no_folder_of_the_owner_s_machine_is_shown(source: str, shown: str, run:
     assert f"| source | {shown} |" in card_of(run)
     assert "/home" not in card_of(run)
     assert "/data" not in card_of(run)
+
+
+def test_a_card_that_is_no_text_is_written_again(run: Path) -> None:
+    (run / "model" / "README.md").write_bytes(b"\x80\x04\x95 no text")
+    write_card(*RunFolder.open(run), alarms=[])
+    assert front_matter(card_of(run))["license"] == "unknown"

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from chiasm.files import folder_written_whole, remove_partials, write_atomically
+from chiasm.files import folder_written_whole, read_json, remove_partials, write_atomically
 
 
 def mode(path: Path) -> int:
@@ -110,3 +110,13 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) ->
     remove_partials(tmp_path, "a.txt")
     remove_partials(tmp_path, "[c-d]")
     assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a": ', b"\xff\xfe", b""])
+def test_what_is_no_json_is_one_kind_of_error_that_names_the_file(text: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "some.json"
+    path.write_bytes(text)
+    with pytest.raises(ValueError, match=r"some\.json is no JSON that can be used"):
+        read_json(path)
+    path.write_text('{"a": [1, 2]}')
+    assert read_json(path) == {"a": [1, 2]}

@@ -88,6 +88,14 @@ def test_what_a_run_is_missing_is_said(trained: Path, tmp_path: Path, config: Co
     assert "no validation was noted" in text
 
 
+def test_settings_of_another_side_than_the_model_s_make_a_page(trained: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("side_px: 16", "side_px: 32"))
+    assert (run / "config.yaml").read_text() != text
+    assert "data:image/png" in make_report([run], tmp_path / "page.html")[0].read_text()
+
+
 def test_one_run_that_has_only_begun_makes_a_page(tmp_path: Path, config: Config) -> None:
     run = RunFolder(tmp_path / "begun")
     run.create(config)

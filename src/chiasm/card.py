@@ -81,7 +81,7 @@ def public_source(source: str) -> str:
 
 def _of_the_user(card: Path) -> tuple[str, str]:
     """The licence at the top and the section at the end of an earlier card, or what stands there to be filled in."""
-    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     licence = re.search(r"\A---\n.*?^license: *(.+?)$.*?^---$", text, re.MULTILINE | re.DOTALL)
     _, heading, rest = text.partition(f"{YOURS}\n")
     return (licence[1] if licence else "unknown"), f"{YOURS}\n\n{rest.strip() if heading else TO_FILL_IN}"

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from chiasm.config import ConfigError, DataConfig, LossConfig, ModelConfig
-from chiasm.files import folder_written_whole, write_atomically
+from chiasm.files import folder_written_whole, read_json, write_atomically
 from chiasm.networks import CrossModel
 from chiasm.overrides import from_dict, to_dict
 from chiasm.runs import CHECKPOINT_PATTERN, MODEL_FILE, STATE_FILE, TENSORS_FILE, WEIGHTS_FILE
@@ -255,10 +255,12 @@ def _write_json(values: dict[str, Any], path: Path) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
-            raise ValueError(f"larger than {MAX_JSON_BYTES:,} bytes")
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes")
+        values = read_json(path)
+    except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error}); copy it from its run again.") from error
+    except ValueError as error:
+        raise CheckpointError(f"{error}; copy it from its run again.") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} holds {type(values).__name__}, wanted an object; copy it from its run again.")
     return values

@@ -1,11 +1,26 @@
-"""The ways to write a file or a folder that others may read at any time."""
+"""The ways to write a file or a folder that others may read at any time, and to read JSON that others may have made."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is no JSON in UTF-8, or lists in lists without end; the message names it.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON that can be used ({error})") from error
 
 
 def write_atomically(path: Path, content: str | Callable[[Path], object]) -> None:

@@ -92,6 +92,21 @@ def test_negatives_of_unlabelled_images_are_other_images(image_set):
         assert not batch.is_negative.any()
 
 
+def test_where_nothing_has_a_class_similar_images_are_found_for_every_place(image_set):
+    images = image_set([UNLABELLED] * 12)  # image i has the value i everywhere
+    for world_size in (1, 2):
+        for step in range(6):
+            parts = [Batches(images, np.arange(12), 8 // world_size, 1, r, world_size) for r in range(world_size)]
+            loaded = [part.load(step, similar=True) for part in parts]
+            x, positive, negative = (
+                np.concatenate([getattr(part, name)[:, 0, 0, 0] for part in loaded]).astype(int)
+                for name in ("x", "x_positive", "x_negative")
+            )
+            distances = np.concatenate([abs(x[::2] - positive), abs(x[1::2] - negative)])
+            assert (distances >= 1).all()
+            assert (distances <= 4).all()
+
+
 def test_partners_are_uniform(image_set):
     batches = Batches(image_set([0] * 6), np.arange(6), 6, seed=0)
     counts = np.zeros((6, 6))

@@ -53,7 +53,7 @@ class LoadedBatch:
         x_partner: the partners likewise, or None where they were not asked for.
         has_partner: [n] which images have a partner that is not the image itself.
         x_positive: [n / 2, 3, side, side] for each image at an even place the most similar one of its class, or None
-            likewise.
+            likewise; where no image of the set has a class, one of the most similar ones.
         x_negative: for each image at an odd place one of the most similar of other classes, or None likewise.
         is_negative: [n / 2] which x_negative are labelled with another class than their image, or None likewise.
     """
@@ -120,6 +120,7 @@ class Batches:
         times = max(1, round((len(classes) - num_labelled) / max(1, num_labelled)))
         self._again = np.flatnonzero(classes != UNLABELLED) if times > 1 else np.zeros(0, dtype=np.int64)
         self._num_samples = len(classes) + (times - 1) * len(self._again)
+        self._searched = slice(1, None, 2) if num_labelled > 0 else slice(None)
         self._find_negatives = lru_cache(maxsize=2)(self._negatives_of_block)
         # Negatives are searched for a block of steps ahead.
         self._choose = lru_cache(maxsize=2 * STEPS_AT_ONCE)(self._sample)
@@ -148,8 +149,11 @@ class Batches:
         x_partner = self.images.gather(batch.partner) if partners else None
         if not similar:
             return LoadedBatch(batch.index, batch.partner, x, x_partner, batch.has_partner)
-        positive = self._find_positives(step, x[::2])
         negative = self._find_negatives(step // STEPS_AT_ONCE)[step % STEPS_AT_ONCE]
+        if self._searched == slice(None):
+            positive, negative = negative[::2], negative[1::2]
+        else:
+            positive = self._find_positives(step, x[::2])
         own, others = self.images.classes[batch.index[1::2]], self.images.classes[negative]
         is_negative = (own != UNLABELLED) & (others != UNLABELLED) & (own != others)
         pixels = self.images.gather(np.concatenate([positive, negative]))
@@ -177,15 +181,16 @@ class Batches:
         return most_similar(self.images, x, self.indices[self._own(candidates.reshape(-1, NUM_CANDIDATES))])
 
     def _negatives_of_block(self, block: int) -> Indices:
-        """[STEPS_AT_ONCE, n / 2] for the odd places of some steps one of the most similar of other classes.
+        """[STEPS_AT_ONCE, m] for the searched places of some steps one of the most similar of other classes.
 
         For many steps at once, since a large matrix product now and then disturbs a training less than a small one
         at every step.
         """
         steps = range(block * STEPS_AT_ONCE, (block + 1) * STEPS_AT_ONCE)
-        index = self.indices[np.concatenate([self._own(self._choose(step)[1::2]) for step in steps])]
+        index = self.indices[np.concatenate([self._own(self._choose(step)[self._searched]) for step in steps])]
         rng = np.random.default_rng([_SIMILAR, self.seed, block, 0, 1])
-        choice = rng.integers(0, self._bank.num_similar, (len(steps), self.batch_size * self.world_size // 2))
+        num = len(range(self.batch_size * self.world_size)[self._searched])
+        choice = rng.integers(0, self._bank.num_similar, (len(steps), num))
         own = np.concatenate([self._own(row) for row in choice])
         found = self._bank.most_similar(self.images.gather(index), self.images.classes[index], own)
         return found.reshape(len(steps), -1)

@@ -23,6 +23,7 @@ from chiasm.data.decode import Decoded, Refused
 from chiasm.data.image_set import DataError, ImageSet
 from chiasm.data.packed_strings import PackedStrings
 from chiasm.data.sources.source import Listing, Source
+from chiasm.files import read_json
 
 FORMAT = 3
 """Raise it whenever the files of a cache change their meaning."""
@@ -211,7 +212,7 @@ def _publish(building: Path, place: Path) -> None:
 def _load(place: Path) -> ImageSet | None:
     """The cache at a place; None where there is none or a damaged one."""
     try:
-        index = json.loads((place / "index.json").read_text(encoding="utf-8"))
+        index = read_json(place / "index.json")
         if (place / "images.npy").stat().st_size != index["num_bytes"]:
             return None
         images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)

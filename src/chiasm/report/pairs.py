@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,9 +71,9 @@ def generate_strips(runs: Sequence[Run]) -> tuple[dict[str, Strip], dict[str, st
     strips: dict[str, Strip] = {}
     reasons: dict[str, str] = {}
     for run in runs:
-        key = run.config.data, run.config.model.side_px
         try:
             model = load_model(run.folder.path)
+            key = dataclasses.replace(run.config.data, fit=model.fit), model.config.side_px
             if key not in opened:
                 opened[key] = open_data(*key, progress_bar=False)
             images = opened[key]

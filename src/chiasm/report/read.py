@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.config import Config
+from chiasm.files import read_json
 from chiasm.runs import CONFIG_FILE, MODEL_FILE, RESULTS_FILE, TRIAL_FILE, RunError, RunFolder, read_metrics
 from chiasm.sweep.manifest import SWEEP_FILE
 
@@ -140,7 +140,7 @@ def _read_run(path: Path) -> Run:
 def _read_json(path: Path) -> dict[str, Any]:
     """A JSON object; empty where there is none to be read."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}

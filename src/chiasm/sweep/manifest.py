@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from chiasm.config import Config, ConfigError
-from chiasm.files import write_atomically
+from chiasm.files import read_json, write_atomically
 from chiasm.overrides import flatten, from_dict, to_dict
 from chiasm.presets import PRESETS
 from chiasm.sweep.space import Point, Space, as_argument, show
@@ -68,7 +68,7 @@ def join(folder: Path, wanted: dict[str, Any]) -> None:
     path = folder / SWEEP_FILE
     with FileLock(folder / "sweep.lock"):
         if path.exists():
-            there = json.loads(path.read_text(encoding="utf-8"))
+            there = read_json(path)
             _check_same(folder, there, wanted)
             for key, values in wanted["keys"].items():
                 wanted["keys"][key] = _merge(there["keys"][key], values)

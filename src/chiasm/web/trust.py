@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import gradio as gr
@@ -11,6 +10,7 @@ from chiasm.config import ConfigError
 from chiasm.data import DataError
 from chiasm.evaluation import table as technical_table
 from chiasm.evaluation.context import CLASSES, SAMPLES
+from chiasm.files import read_json
 from chiasm.runs import RESULTS_FILE, read_metrics
 from chiasm.web.events import QUIET, Connect
 from chiasm.web.folder import ServedFolder
@@ -62,7 +62,7 @@ class TrustTab:
             last = next((row for row in reversed(read_metrics(folder.metrics)) if "swap/reconstruction" in row), {})
             note = message(["Not measured yet: these are the few numbers that the training left."], alarming=False)
             return note + _alarms(alarms_of_training(last)) + table(HEAD, list(rows_of_training(last)), "In training")
-        results = json.loads(file.read_text(encoding="utf-8"))
+        results = read_json(file)
         parts = [name for name in PARTS if name in results]
         raised = [s for part in parts for s in results[part].get("shortcuts", {}).get("alarms", [])]
         tables = [table(HEAD, list(rows_of_evaluation(results[part])), PARTS[part]) for part in parts]
