@@ -3,8 +3,8 @@
     python benchmarks/colours.py runs/people-1                 # validation split, to choose by
     python benchmarks/colours.py runs/people-1 --part test     # to report
 
-An area is what lies inside one colour of the true image, at least 12 pixels; white, the background's, is none. A mix has
-it right where its mean over the area is nearer to that colour than to any other of the palette, the colours of all areas.
+An area is what lies inside one colour of the true image, at least 12 pixels; white, the background's, is none. A mix is
+right in it where its mean there is nearer to that colour than to any other of the palette, the colours of all areas.
 A row for each part: the share of areas that are right, with its interval, and the same of x2 in place of the mix.
 """
 
@@ -31,7 +31,7 @@ Colours = NDArray[np.int64]
 
 
 def inside(images: NDArray[np.uint8]) -> Colours:
-    """[n, side, side] the colour 0xRRGGBB of each pixel of [n, 3, side, side] whose eight neighbours have it too, or -1."""
+    """[n, side, side] the colour 0xRRGGBB of pixels of [n, 3, side, side] whose eight neighbours have it too, or -1."""
     rgb = images.astype(np.int64)
     code = (rgb[:, 0] << 16) | (rgb[:, 1] << 8) | rgb[:, 2]
     padded = np.pad(code, ((0, 0), (1, 1), (1, 1)), constant_values=-1)
