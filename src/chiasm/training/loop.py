@@ -192,11 +192,8 @@ class Loop:
         def images(pixels: NDArray[np.uint8] | None) -> torch.Tensor | None:
             return None if pixels is None else to_unit(send(pixels))
 
-        known = loaded.is_negative
-        if self.config.data.supervision == "pairs":
-            known = None  # two pairs of images may show the same class, though they are known as a class each
-        elif self.config.data.supervision == "augmentations" and known is not None:
-            known = np.ones_like(known)  # similar images differ, but in nothing that code A must ignore
+        # Two pairs of images may show the same class, though they are known as a class each.
+        known = loaded.is_negative if self.config.data.supervision != "pairs" else None
         return Batch(
             x=to_unit(send(loaded.x)),
             image_index=send(loaded.index),
