@@ -6,7 +6,8 @@
 An area is what lies inside one colour of the true image, at least 12 pixels; white, the background's, is none. A mix is
 right in it where no colour of the palette (the colours of all areas) is nearer to its mean there than the true one is,
 but for colours that are nearly the same: a skin and a hair differ by 11 of 255.
-A row for each part: the share of areas that are right, with its interval, and the same of x2 in place of the mix.
+A row for each part: the share of areas that are right, with its interval; the same of x2 in place of the mix; and where
+x2 has another colour in that place, the share in which the mix is nearer to the true colour than to that one.
 """
 
 from __future__ import annotations
@@ -52,6 +53,22 @@ def areas(truth: NDArray[np.uint8]) -> list[tuple[int, int, NDArray[np.bool_]]]:
     return found
 
 
+def distance(first: NDArray, second: NDArray) -> NDArray[np.float64]:
+    """Euclidean distance of colours along the last axis."""
+    return np.linalg.norm(first - second, axis=-1)
+
+
+def nearest_is(seen: NDArray, palette: NDArray, wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """[n] whether of a palette [m, 3] the colour nearest to each seen one [n, 3] is the wanted one, or nearly."""
+    nearest = distance(seen[:, None], palette).argmin(axis=1)
+    return distance(palette[nearest], palette[wanted]) < SAME
+
+
+def show(values: NDArray[np.bool_], groups: NDArray[np.int64]) -> str:
+    share = interval(values, groups, seed=0)
+    return f"{100 * share['mean']:.1f} [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
@@ -63,7 +80,7 @@ def main() -> None:
     images = open_data(config.data, config.model.side_px, progress_bar=False)
     split = load_split(run.split, images)
     context = EvaluationContext(model, images, split.train, options.num, 0)
-    print("| part | areas | colours of the palette | mix % | x2 in its place % |\n|---|---|---|---|---|")
+    print("| part | areas | palette | right % | x2 in its place % | nearer to x1's % |\n|---|---|---|---|---|---|")
     for part in find_held_out(images, split, options.part):
         mixed = MixedSet(context, part)
         _, x2, truth = mixed.triplets
@@ -71,12 +88,14 @@ def main() -> None:
         palette = sorted({colour for _, colour, _ in found} | {WHITE})
         rgb = np.array([[c >> 16, c >> 8 & 255, c & 255] for c in palette])
         wanted, group = np.array([palette.index(c) for _, c, _ in found]), mixed.groups[[i for i, _, _ in found]]
-        shares = []
-        for pixels in (mixed.generated[0].numpy(), to_unit(torch.from_numpy(images.gather(x2))).numpy()):
-            seen = 127.5 * (1 + np.stack([pixels[i][:, mask].mean(axis=1) for i, _, mask in found]))
-            nearest = np.linalg.norm(seen[:, None] - rgb, axis=2).argmin(axis=1)
-            share = interval(np.linalg.norm(rgb[nearest] - rgb[wanted], axis=1) < SAME, group, seed=0)
-            shares.append(f"{100 * share['mean']:.1f} [{100 * share['low']:.1f}, {100 * share['high']:.1f}]")
+        mix, other = (
+            127.5 * (1 + np.stack([pixels[i][:, mask].mean(axis=1) for i, _, mask in found]))
+            for pixels in (mixed.generated[0].numpy(), to_unit(torch.from_numpy(images.gather(x2))).numpy())
+        )
+        apart = distance(other, rgb[wanted]) >= SAME
+        follows = distance(mix, rgb[wanted]) < distance(mix, other)
+        right, right_x2 = (nearest_is(seen, rgb, wanted) for seen in (mix, other))
+        shares = show(right, group), show(right_x2, group), show(follows[apart], group[apart])
         print(f"| {part.name} | {len(found)} | {len(palette)} | {' | '.join(shares)} |")
 
 
