@@ -52,7 +52,7 @@ class Batch(NamedTuple):
         x: [x1; x2], n images, an even number.
         x_partner: for each image another one of its class; itself if there is no other.
         has_partner: which partners are another image; all when not given.
-        x_positive: for each image at an even place the most similar one of its class.
+        x_positive: for each image at an even place the most similar one of its class; without classes, of all.
         x_negative: for each image at an odd place one of the most similar of other classes.
         is_negative: which x_negative are known to be of another class.
         classes: of x, -1 for unlabelled images.
