@@ -16,8 +16,9 @@ demo: .venv/installed  ## train the default preset on the embedded images, ten m
 	$(BIN)/chiasm fit
 	@echo "mix your own images in the browser: $(BIN)/chiasm serve runs"
 
-test: .venv/installed  ## all tests, a process on each core
-	$(BIN)/pytest -n auto --dist loadfile
+test: .venv/installed  ## all tests, a process on each core; then those in a browser, which is one more
+	$(BIN)/pytest -n auto --dist loadfile --ignore tests/web
+	$(BIN)/pytest tests/web
 
 check: .venv/installed  ## formatter, linter, type checker, direction of imports
 	$(BIN)/ruff format --check .
