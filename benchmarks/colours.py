@@ -23,6 +23,7 @@ from chiasm.checkpoint import load_model
 from chiasm.data import load_split, open_data
 from chiasm.evaluation.bootstrap import interval
 from chiasm.evaluation.context import EvaluationContext, MixedSet, find_held_out
+from chiasm.evaluation.format import percent
 from chiasm.inference import to_unit
 from chiasm.runs import RunFolder
 
@@ -64,9 +65,9 @@ def nearest_is(seen: NDArray, palette: NDArray, wanted: NDArray[np.int64]) -> ND
     return distance(palette[nearest], palette[wanted]) < SAME
 
 
-def show(values: NDArray[np.bool_], groups: NDArray[np.int64]) -> str:
-    share = interval(values, groups, seed=0)
-    return f"{100 * share['mean']:.1f} [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"
+def share(values: NDArray[np.bool_], groups: NDArray[np.int64]) -> str:
+    """The share of true values with its interval, in percent."""
+    return percent(interval(values, groups, seed=0))
 
 
 def main() -> None:
@@ -95,7 +96,7 @@ def main() -> None:
         apart = distance(other, rgb[wanted]) >= SAME
         follows = distance(mix, rgb[wanted]) < distance(mix, other)
         right, right_x2 = (nearest_is(seen, rgb, wanted) for seen in (mix, other))
-        shares = show(right, group), show(right_x2, group), show(follows[apart], group[apart])
+        shares = share(right, group), share(right_x2, group), share(follows[apart], group[apart])
         print(f"| {part.name} | {len(found)} | {len(palette)} | {' | '.join(shares)} |")
 
 
