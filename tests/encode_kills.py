@@ -15,9 +15,9 @@ import pyarrow.parquet  # noqa: F401  (here already, since it takes each life a 
 import torch
 from PIL import Image
 
-import chiasm.encoding as encoding
 from chiasm.checkpoint import save_model
 from chiasm.data import cache
+from chiasm.encoding import encode
 from chiasm.networks import CrossModel
 from chiasm.presets import tiny
 
@@ -26,7 +26,7 @@ def main() -> None:
     """All kills."""
     torch.set_num_threads(1)
     os.fsync, kills.FSYNC_S = kills.fsync, 0
-    encoding.PART, cache.FEW = 4, 0
+    encode.PART, cache.FEW = 4, 0
     with TemporaryDirectory() as name:
         made = Path(name)
         save_model(CrossModel(tiny().model), made / "m")
@@ -43,7 +43,7 @@ def before_each_operation(made: Path) -> int:
     while not finished:
         with TemporaryDirectory() as name:
             folder = Path(name)
-            work = partial(encoding.encode_source, made / "m", str(made), folder / "c.parquet", progress_bar=False)
+            work = partial(encode.encode_source, made / "m", str(made), folder / "c.parquet", progress_bar=False)
             if expected is None:
                 kills.live(work)
                 expected = files(folder)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chiasm import encoding, inference
+from chiasm import inference
 from chiasm.checkpoint import save_model
 from chiasm.cli import main
 from chiasm.data import cache, save_image
 from chiasm.data.written import WRITTEN
-from chiasm.encoding import EncodingError, encode_source
+from chiasm.encoding import EncodingError, encode, encode_source
 from chiasm.mixing import Mixer
 from chiasm.networks import CrossModel
 
@@ -44,7 +44,7 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several parts of several batches, decoded in threads."""
-    monkeypatch.setattr(encoding, "PART", 8)
+    monkeypatch.setattr(encode, "PART", 8)
     monkeypatch.setattr(inference, "BATCH", 4)
     monkeypatch.setattr(cache, "FEW", 0)
     monkeypatch.setattr("chiasm.data.sources.folder.Folder.chunk_size", 3)
@@ -229,7 +229,7 @@ def test_an_earlier_file_stays_unless_it_is_given_up(saved: Path, photos: Path, 
 def test_two_processes_do_not_write_one_file(saved: Path, photos: Path, capsys) -> None:
     output = photos.parent / "c.parquet"
     output.with_name("c.parquet.parts").mkdir()
-    with encoding._locked(output.with_name("c.parquet.parts"), output):
+    with encode._locked(output.with_name("c.parquet.parts"), output):
         assert "being written by another process" in told(["encode", saved, photos, "-o", output], capsys)
 
 

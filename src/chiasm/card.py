@@ -75,7 +75,7 @@ def write_card(run: RunFolder, config: Config, *, alarms: Sequence[str], evaluat
 
 def public_source(source: str) -> str:
     """A source as strangers may read it: without the folders of its owner's machine."""
-    name = source.removeprefix("hf:").removeprefix("fonts:")
+    name = source.removeprefix("hf:").removeprefix("fonts:").removeprefix("shards:")
     return Path(name).name if Path(name).is_absolute() else source
 
 

@@ -48,7 +48,7 @@ def check_numbers(section: str, config: Any) -> None:
 
 def absolute_source(source: str) -> str:
     """A source in the one spelling that holds from every folder: "photos/" and "./photos" are the same setting."""
-    prefix = next((word for word in ("hf:", "fonts:") if source.startswith(word)), "")
+    prefix = next((word for word in ("hf:", "fonts:", "shards:") if source.startswith(word)), "")
     path = source.removeprefix(prefix)
     if source == "avatars" or (prefix == "hf:" and not path.startswith((".", "/", "~"))):
         return source

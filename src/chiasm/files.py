@@ -17,10 +17,15 @@ def read_json(path: Path) -> Any:
         OSError: if it cannot be read.
         ValueError: if it is no JSON in UTF-8, or lists in lists without end; the message names it.
     """
+    return parse_json(path.read_bytes(), str(path))
+
+
+def parse_json(content: bytes, name: str) -> Any:
+    """What some bytes of JSON say; likewise."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON that can be used ({error})") from error
+        raise ValueError(f"{name} is no JSON that can be used ({error})") from error
 
 
 def write_atomically(path: Path, content: str | Callable[[Path], object]) -> None:

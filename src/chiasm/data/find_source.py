@@ -7,7 +7,9 @@ from pathlib import Path
 
 from chiasm.config import MAX_SIDE_PX, DataConfig
 from chiasm.data.cache import open_cached
+from chiasm.data.files import find_files
 from chiasm.data.image_set import DataError, ImageSet
+from chiasm.data.sources import tables, tars
 from chiasm.data.sources.avatars import Avatars
 from chiasm.data.sources.celeba import CelebA
 from chiasm.data.sources.folder import Folder
@@ -15,6 +17,8 @@ from chiasm.data.sources.fonts import Fonts
 from chiasm.data.sources.hugging_face import HuggingFace
 from chiasm.data.sources.npz import Npz
 from chiasm.data.sources.source import Source
+from chiasm.data.sources.tables import Tables
+from chiasm.data.sources.tars import Tars
 
 
 def open_data(
@@ -73,18 +77,35 @@ def find_source(config: DataConfig) -> Source:
         if not fonts.is_dir():
             raise DataError(f"data.source: {str(fonts)!r} is no folder; give 'fonts:' and a folder of fonts.")
         return Fonts(fonts, config.characters)
+    if config.source.startswith("shards:"):
+        return _find_shards(Path(config.source.removeprefix("shards:")))
     path = Path(config.source)
     if not path.exists():
         raise DataError(
-            f"data.source: {config.source!r} does not exist; give 'avatars', 'hf:NAME', 'fonts:FOLDER', or the path "
-            f"of a folder of images or of an .npz file."
+            f"data.source: {config.source!r} does not exist; give 'avatars', 'hf:NAME', 'fonts:FOLDER', "
+            f"'shards:FOLDER', or the path of a folder of images or of an .npz file."
         )
     if path.is_file():
         if path.suffix.lower() == ".npz":
             return Npz(path)
-        raise DataError(f"data.source: {config.source!r} is a file; give a folder of images or an .npz file.")
+        raise DataError(
+            f"data.source: {config.source!r} is a file; give a folder of images or an .npz file, or 'shards:' and a "
+            "folder of .tar or .parquet files."
+        )
     if not path.is_dir():
         raise DataError(
             f"data.source: {config.source!r} is a pipe, a socket or a device; give a folder of images or an .npz file."
         )
     return CelebA(path) if (path / "img_align_celeba").is_dir() else Folder(path)
+
+
+def _find_shards(root: Path) -> Tars | Tables:
+    """The kind of source that a folder's files make."""
+    if not root.is_dir():
+        raise DataError(
+            f"data.source: {str(root)!r} is no folder; give 'shards:' and a folder of .tar or .parquet files."
+        )
+    endings = {Path(name).suffix.lower() for name, _, _ in find_files(root, tars.ENDINGS | tables.ENDINGS).images}
+    if len(endings) > 1:
+        raise DataError(f"{root}: holds .tar and .parquet files; give 'shards:' and a folder of one kind.")
+    return Tables(root) if endings == tables.ENDINGS else Tars(root)

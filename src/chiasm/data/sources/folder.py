@@ -75,26 +75,44 @@ class Folder:
 
     def listing(self) -> Listing:
         """All images in natural order."""
-        classes_of_folders, partition = _classes_and_split(self._names)
-        table = _read_metadata(self.root / METADATA, self._names)
-        class_labels = table.classes or classes_of_folders
-        classes, class_names = number_labels(class_labels)
-        numbered = [number_labels(column) for column in table.contents]
-        no_contents = np.zeros((len(self._names), 0), dtype=np.int64)
-        return Listing(
-            names=self._names,
-            classes=classes,
-            class_names=class_names,
-            contents=np.column_stack([c for c, _ in numbered]) if numbered else no_contents,
-            content_names=table.content_names,
-            content_values=tuple(values for _, values in numbered),
-            partition=partition,
-            skipped=tuple((name, WRITTEN) for name in sorted(self._written)),
-        )
+        return labelled_listing(self._names, self._names, self.root, tuple((n, WRITTEN) for n in sorted(self._written)))
 
     def decode(self, indices: Sequence[int], side_px: int, fit: Fit) -> list[Decoded | Refused]:
         """Reads the files."""
         return decode_files([self.root / self._names[i] for i in indices], side_px, fit)
+
+
+def labelled_listing(
+    names: Sequence[str],
+    paths: Sequence[str],
+    root: Path,
+    skipped: tuple[tuple[str, str], ...],
+    classes: Sequence[str] | None = None,
+) -> Listing:
+    """Images with the labels that their paths and root/metadata.csv give them.
+
+    Args:
+        names: of the images; metadata.csv lists these.
+        paths: of the images, whose folders are classes and parts of a split.
+        root: the folder of metadata.csv.
+        skipped: what cannot be used, with the reason.
+        classes: for each image its class, "" for none, in the place of folders.
+    """
+    classes_of_folders, partition = _classes_and_split(paths)
+    table = _read_metadata(root / METADATA, names)
+    numbers, class_names = number_labels(table.classes or classes or classes_of_folders)
+    numbered = [number_labels(column) for column in table.contents]
+    no_contents = np.zeros((len(names), 0), dtype=np.int64)
+    return Listing(
+        names=tuple(names),
+        classes=numbers,
+        class_names=class_names,
+        contents=np.column_stack([c for c, _ in numbered]) if numbered else no_contents,
+        content_names=table.content_names,
+        content_values=tuple(values for _, values in numbered),
+        partition=partition,
+        skipped=skipped,
+    )
 
 
 def _classes_and_split(names: Sequence[str]) -> tuple[list[str], tuple[str, ...] | None]:
