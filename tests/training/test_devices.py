@@ -1,6 +1,7 @@
 import csv
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,11 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from chiasm.config import ConfigError
+from chiasm.config import ConfigError, TrainConfig
 from chiasm.data import Batches
 from chiasm.overrides import changed
 from chiasm.presets import tiny
 from chiasm.training import fit
+from chiasm.training.hardware import num_machines
 
 SCRIPT = Path(__file__).with_name("two_devices.py")
 ROOT = Path(__file__).parents[2]
@@ -49,6 +51,53 @@ def test_two_devices_train_as_one_with_twice_the_batch(variant: str, tmp_path: P
         torch.testing.assert_close(first[name], one[name], atol=1e-5, rtol=1e-4)
 
 
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model" / "model.safetensors")
+
+
+def equal(one: Path, other: Path) -> bool:
+    """Whether two runs have ended with the same bits."""
+    ours, theirs = weights(one), weights(other)
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def command_line(*words: str) -> list[str]:
+    return [sys.executable, "-m", *words, "--preset", "tiny", "--train.accelerator", "cpu"]
+
+
+def test_two_machines_of_torchrun_train_as_two_devices(tmp_path: Path) -> None:
+    fit_two = ["chiasm", "fit", "--name", "two", "--train.devices", "2"]
+    subprocess.run(command_line(*fit_two), cwd=tmp_path, check=True, capture_output=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    machines = ["--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", port]
+    processes = [
+        subprocess.Popen(
+            command_line(
+                "torch.distributed.run", *machines, "--node-rank", rank, "-m", "chiasm", "fit", "--name", "machines"
+            ),
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    for process in processes:
+        _, said = process.communicate(timeout=200)
+        assert process.returncode == 0, said
+    assert equal(tmp_path / "runs" / "two", tmp_path / "runs" / "machines")
+
+
+def test_another_number_of_processes_than_devices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert num_machines(TrainConfig(steps=1, devices=2)) == 2
+    with pytest.raises(ConfigError, match="torchrun has started 2 processes here; give --train.devices 2"):
+        num_machines(TrainConfig(steps=1))
+
+
 def test_two_devices_go_on_to_the_same_bits(tmp_path: Path) -> None:
     def train(*words: str) -> None:
         subprocess.run([sys.executable, "-m", "chiasm", "fit", *words], cwd=tmp_path, check=True, capture_output=True)
@@ -57,11 +106,7 @@ def test_two_devices_go_on_to_the_same_bits(tmp_path: Path) -> None:
     train(*new, "4", "--name", "whole")
     train(*new, "2", "--name", "halves")
     train("--resume", "runs/halves", "--steps", "4")
-    whole, halves = (
-        load_file(tmp_path / "runs" / name / "model" / "model.safetensors") for name in ("whole", "halves")
-    )
-    assert whole.keys() == halves.keys()
-    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+    assert equal(tmp_path / "runs" / "whole", tmp_path / "runs" / "halves")
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no list of children here")

@@ -20,7 +20,7 @@ from chiasm.objective import build_objective
 from chiasm.overrides import flatten, to_dict
 from chiasm.runs import RunError, RunFolder, RunWriteError
 from chiasm.training.budget import Schedule, step_size
-from chiasm.training.hardware import end_with_parent, require_devices
+from chiasm.training.hardware import end_with_parent, num_machines, require_devices
 from chiasm.training.loop import Build, FitResult, Loop
 
 # Settings that make networks of another shape, and weights that make a network where they are not 0.
@@ -86,6 +86,7 @@ def _launch(train: TrainConfig) -> Fabric:
     fabric = Fabric(
         accelerator=train.accelerator,
         devices=train.devices,
+        num_nodes=num_machines(train),
         precision=_precision(train.precision),  # type: ignore[arg-type]  # a plain str to mypy
     )
     fabric.launch()

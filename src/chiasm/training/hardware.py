@@ -16,6 +16,20 @@ from torch import Tensor, nn
 from chiasm.config import TrainConfig, require
 
 
+def num_machines(train: TrainConfig) -> int:
+    """How many machines train together: as many as torchrun has started processes for, else this one alone.
+
+    Raises:
+        ConfigError: if torchrun has started another number of processes on this machine than there are devices.
+    """
+    here, all_of_them = (int(os.environ.get(key, "0")) for key in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    if here == 0:
+        return 1
+    remedy = f"torchrun has started {here} processes here; give --train.devices {here}"
+    require(train.devices == here, "train.devices", train.devices, remedy)
+    return all_of_them // here
+
+
 def require_devices(train: TrainConfig) -> None:
     """Refuse an accelerator that is not here, and more devices than there are: they would wait for ever.
 
@@ -26,7 +40,7 @@ def require_devices(train: TrainConfig) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     here = {"cpu": cores, "cuda": gpus, "mps": mps, "gpu": gpus or mps, "auto": gpus or mps or cores}[train.accelerator]
     require(here > 0, "train.accelerator", train.accelerator, "there is none here; give 'cpu' or 'auto'")
-    shared = train.devices == 1 or train.batch_size % 4 == 0
+    shared = train.devices * num_machines(train) == 1 or train.batch_size % 4 == 0
     require(shared, "train.batch_size", train.batch_size, "devices share pairs out: give a multiple of 4 with several")
     require(train.devices <= here, "train.devices", train.devices, f"there are {here} here; give at most {here}")
 
