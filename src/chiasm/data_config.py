@@ -69,6 +69,9 @@ class DataConfig:
     """'avatars', a folder of images, or any other source in README.md; paths become absolute."""
     fit: Fit = "crop"
     """How an image becomes square: 'crop' its centre, 'close' three fifths of that, 'pad' it with its own edge."""
+    cache: Literal["disk", "off"] = "disk"
+    """'disk' keeps the decoded images, so that training starts at once ever after; 'off' decodes an image whenever it
+    is needed, for collections whose decoded images (3 bytes a pixel) do not fit on the disk."""
     held_out: float = 0.2
     """Fraction of the images (combinations) kept from training: half for validation, half for the test."""
     held_out_classes: float = 0.1

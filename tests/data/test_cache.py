@@ -41,7 +41,7 @@ def test_second_opening_decodes_nothing_and_is_equal(photos, count_decoded):
     assert len(count_decoded) == 5
     second = open_photos(photos)
     assert len(count_decoded) == 5
-    assert isinstance(second.images, np.memmap)
+    assert isinstance(second.images.base, np.memmap)
     assert not second.images.flags.writeable
     np.testing.assert_array_equal(first.images, second.images)
     assert (list(first.names), first.class_names) == (list(second.names), second.class_names)
@@ -155,3 +155,35 @@ def test_full_disk_is_foreseen(photos, monkeypatch):
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(DataError, match="CHIASM_CACHE"):
         open_photos(photos)
+
+
+def test_without_pixels_images_are_decoded_whenever_they_are_asked_for(photos, cache_dir, write_image, count_decoded):
+    (photos / "a" / "2.png").write_bytes(b"broken")
+    kept = open_photos(photos)
+    opened = [open_photos(photos, cache="off") for _ in range(2)]
+    assert sum(path.stat().st_size for path in cache_dir.glob("*-names/*")) < 4 * 3 * 8 * 8 + 3000
+    assert not list(cache_dir.glob("*-names/images.npy"))
+    index = np.array([[3, 0], [0, 2]])
+    for images in opened:
+        assert list(images.names) == list(kept.names)
+        assert images.skipped == kept.skipped
+        assert images.images.shape == kept.images.shape
+        np.testing.assert_array_equal(images.gather(index), kept.gather(index))
+        np.testing.assert_array_equal(images.images[1], kept.images[1])
+        np.testing.assert_array_equal(np.concatenate(list(images.parts())), kept.images)
+        np.testing.assert_array_equal(images.digests(), kept.digests())
+    count_decoded.clear()
+    opened[0].gather(np.array([1, 1]))
+    assert count_decoded == [2, 2]  # the second usable image is the third file
+
+
+def test_an_image_that_has_gone_is_named(photos):
+    images = open_photos(photos, cache="off")
+    (photos / "b" / "1.png").unlink()
+    with pytest.raises(DataError, match="b/1.png: the file does not exist; it could be used before"):
+        images.gather(np.arange(5))
+
+
+def test_without_pixels_there_need_be_no_space(photos, monkeypatch):
+    monkeypatch.setattr("chiasm.data.cache.shutil.disk_usage", lambda _: type("Usage", (), {"free": 0}))
+    assert len(open_photos(photos, cache="off")) == 5

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 import chiasm
@@ -15,6 +17,7 @@ import chiasm.checkpoint
 from chiasm.checkpoint import load_model, load_state, saved_steps
 from chiasm.cli import main
 from chiasm.config import Config, ConfigError
+from chiasm.data import ImageSet
 from chiasm.overrides import changed
 from chiasm.runs import RunError, RunFolder, RunWriteError, read_metrics
 from chiasm.training import FitResult, fit, loop
@@ -195,6 +198,27 @@ def test_other_images_and_networks_are_refused(key: str, value: object, config: 
     with pytest.raises(ConfigError, match=f"{key}: .*leave it as it was, or begin a new run with --name"):
         fit(changed(long(config), {key: value}), resume=begun, progress_bar=False)
     assert (begun / "config.yaml").read_text() == before
+
+
+def test_training_without_kept_pixels_gives_the_same_bits_and_may_switch(
+    config: Config, avatars: ImageSet, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    for i, person in enumerate(avatars.classes.tolist()):
+        path = photos / str(person) / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(avatars.gather(np.array([i]))[0].transpose(1, 2, 0)).save(path)
+    runs = [
+        fit(
+            changed(config, {"data.source": str(photos), "data.cache": cache}),
+            runs=tmp_path / cache,
+            progress_bar=False,
+        )
+        for cache in ("disk", "off")
+    ]
+    assert same(runs[0].run, runs[1].run)
+    more = changed(RunFolder.open(runs[1].run)[1], {"data.cache": "disk", "train.steps": 6})
+    assert fit(more, resume=runs[1].run, progress_bar=False).step == 6
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

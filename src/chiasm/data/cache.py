@@ -20,7 +20,8 @@ from tqdm import tqdm
 from chiasm.config import Fit
 from chiasm.data import decode
 from chiasm.data.decode import Decoded, Refused
-from chiasm.data.image_set import DataError, ImageSet
+from chiasm.data.image_set import DataError, ImageSet, Pixels
+from chiasm.data.on_demand import OnDemand
 from chiasm.data.packed_strings import PackedStrings
 from chiasm.data.sources.source import Listing, Source
 from chiasm.files import read_json
@@ -28,6 +29,8 @@ from chiasm.files import read_json
 FORMAT = 3
 """Raise it whenever the files of a cache change their meaning."""
 
+UNUSABLE = (OSError, ValueError, KeyError, IndexError, TypeError, EOFError)
+"""What reading a cache raises where there is none, or a damaged one."""
 PARTS = ("train", "val", "test")
 MAX_WORKERS = 8
 FEW = 64
@@ -40,7 +43,13 @@ def default_cache_dir() -> Path:
 
 
 def open_cached(
-    source: Source, side_px: int, fit: Fit, cache_dir: Path | None = None, progress_bar: bool = True
+    source: Source,
+    side_px: int,
+    fit: Fit,
+    cache_dir: Path | None = None,
+    progress_bar: bool = True,
+    *,
+    pixels: bool = True,
 ) -> ImageSet:
     """Opens the images of a source, decoding them if that was not done before.
 
@@ -50,15 +59,18 @@ def open_cached(
         fit: 'crop', 'close' or 'pad'.
         cache_dir: folder of the caches; default_cache_dir() when not given.
         progress_bar: whether to show a bar while decoding.
+        pixels: whether to keep the pixels; else only what is known of the usable images is kept, and each is decoded
+            again whenever it is needed.
 
     Returns:
-        The set, its pixels memory-mapped.
+        The set, its pixels memory-mapped or decoded on demand.
 
     Raises:
         DataError: if fewer than two images are usable, or the cache cannot be written.
     """
-    place = (cache_dir or default_cache_dir()) / cache_key(source, side_px, fit)
-    found = _load(place)
+    name = cache_key(source, side_px, fit) + ("" if pixels else "-names")
+    place = (cache_dir or default_cache_dir()) / name
+    found = _load(place, source, side_px, fit)
     if found is not None:
         return found
     listing = source.listing()
@@ -67,14 +79,14 @@ def open_cached(
         with tempfile.TemporaryDirectory(prefix=".building-", dir=place.parent) as name:
             building = Path(name) / "cache"
             building.mkdir()
-            _build(source, listing, side_px, fit, building, progress_bar)
+            _build(source, listing, side_px, fit, building, progress_bar, pixels)
             _publish(building, place)
     except OSError as error:
         raise DataError(
             f"{place.parent}: the cache of decoded images cannot be written ({error}); "
             f"set CHIASM_CACHE to a folder with space that is yours to write."
         ) from error
-    built = _load(place)
+    built = _load(place, source, side_px, fit)
     if built is None:
         raise DataError(f"{place}: the cache was damaged while it was written; is the disk full or failing?")
     return built
@@ -86,13 +98,16 @@ def cache_key(source: Source, side_px: int, fit: Fit) -> str:
     return hashlib.sha256((transform + source.fingerprint()).encode(errors="surrogateescape")).hexdigest()
 
 
-def _build(source: Source, listing: Listing, side_px: int, fit: Fit, folder: Path, progress_bar: bool) -> None:
+def _build(
+    source: Source, listing: Listing, side_px: int, fit: Fit, folder: Path, progress_bar: bool, pixels: bool
+) -> None:
     n = len(listing.names)
-    _require_space(folder, n * 3 * side_px * side_px)
+    if pixels:
+        _require_space(folder, n * 3 * side_px * side_px)
     kept = np.zeros(n, dtype=bool)
     sizes = np.zeros((n, 2), dtype=np.int64)
     skipped = list(listing.skipped)
-    with (folder / "images.npy").open("wb") as file:
+    with (folder / "images.npy" if pixels else Path(os.devnull)).open("wb") as file:
         _write_header(file, 0, side_px)
         decoded = decode_all(source, range(n), side_px, fit)
         bar = tqdm(decoded, total=n, desc="preparing images", unit=" images", disable=not progress_bar)
@@ -105,6 +120,8 @@ def _build(source: Source, listing: Listing, side_px: int, fit: Fit, folder: Pat
         file.seek(0)
         _write_header(file, int(kept.sum()), side_px)
     _require_two(int(kept.sum()), skipped)
+    if not pixels:
+        np.save(folder / "places.npy", np.flatnonzero(kept))
     _write_index(folder, listing, kept, sizes, skipped)
 
 
@@ -185,7 +202,7 @@ def _write_index(
         codes = np.array([PARTS.index(part) for part in listing.partition], dtype=np.uint8)
         np.save(folder / "partition.npy", codes[rows])
     index = {
-        "num_bytes": (folder / "images.npy").stat().st_size,
+        "num_bytes": sum(path.stat().st_size for path in folder.glob("images.npy")),
         "has_partition": listing.partition is not None,
         "class_names": listing.class_names,
         "content_names": listing.content_names,
@@ -199,32 +216,53 @@ def _write_index(
 def _publish(building: Path, place: Path) -> None:
     """Moves a finished cache to its place, where another process may have put the same one meanwhile."""
     if place.exists():
-        if _load(place) is not None:
+        if _is_whole(place):
             return
         os.replace(place, building.parent / "damaged")
     try:
         os.replace(building, place)
     except OSError:
-        if _load(place) is None:
+        if not _is_whole(place):
             raise
 
 
-def _load(place: Path) -> ImageSet | None:
+def _is_whole(place: Path) -> bool:
+    try:
+        return len(_read(place)[1]["classes"]) > 0
+    except UNUSABLE:
+        return False
+
+
+def _load(place: Path, source: Source, side_px: int, fit: Fit) -> ImageSet | None:
     """The cache at a place; None where there is none or a damaged one."""
     try:
-        index = read_json(place / "index.json")
-        if (place / "images.npy").stat().st_size != index["num_bytes"]:
-            return None
-        images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)
-        arrays = {name: _map(place / f"{name}.npy") for name in ("classes", "contents", "sizes")}
-        names = PackedStrings(_map(place / "names.npy"), _map(place / "name_ends.npy"))
+        index, arrays, names = _read(place)
         partition = _load_partition(place) if index["has_partition"] else None
-        lengths = {len(images), len(names), *map(len, arrays.values())}
-        if len(lengths) != 1 or names.ends[-1] != len(names.text):
-            return None
+        if "places" in arrays:
+            images: Pixels = OnDemand(source, arrays["places"], names, side_px, fit, _num_workers())
+        else:
+            images = arrays["images"]
         return _image_set(images, arrays, names, index, partition)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError):
+    except UNUSABLE:
         return None
+
+
+def _read(place: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]], PackedStrings]:
+    """What the files of a cache hold: its index, its columns, its names.
+
+    Raises:
+        UNUSABLE: if there is no whole one.
+    """
+    index = read_json(place / "index.json")
+    of_pixels = "places" if (place / "places.npy").exists() else "images"
+    if of_pixels == "images" and (place / "images.npy").stat().st_size != index["num_bytes"]:
+        raise ValueError(f"{place}: the images are not whole")
+    arrays = {name: _map(place / f"{name}.npy") for name in (of_pixels, "classes", "contents", "sizes")}
+    names = PackedStrings(_map(place / "names.npy"), _map(place / "name_ends.npy"))
+    lengths = {len(names), *map(len, arrays.values())}
+    if len(lengths) != 1 or names.ends[-1] != len(names.text):
+        raise ValueError(f"{place}: the columns are of different lengths")
+    return index, arrays, names
 
 
 def _map(path: Path) -> NDArray[Any]:
@@ -238,8 +276,8 @@ def _load_partition(place: Path) -> tuple[str, ...]:
 
 
 def _image_set(
-    images: NDArray[np.uint8],
-    arrays: dict[str, NDArray[np.int64]],
+    images: Pixels,
+    arrays: dict[str, NDArray[Any]],
     names: PackedStrings,
     index: dict[str, Any],
     partition: tuple[str, ...] | None,

@@ -162,7 +162,7 @@ def _value_sizes(numbers: NDArray[np.int64], names: Sequence[str]) -> dict[str, 
 
 def _inspect_pixels(images: ImageSet) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
     """Groups of equal images, and images that are nearly constant."""
-    pixels = np.asarray(images.images)
+    pixels = (image for part in images.parts() for image in part)
     same: dict[bytes, list[str]] = {}
     constant = []
     for name, image, digest in zip(images.names, pixels, images.digests().tolist(), strict=True):

@@ -44,7 +44,7 @@ def open_data(
     if not 1 <= side_px <= MAX_SIDE_PX:
         raise DataError(f"model.side_px: got {side_px}; give a number from 1 to {MAX_SIDE_PX}.")
     source = find_source(config)
-    images = open_cached(source, side_px, config.fit, cache_dir, progress_bar)
+    images = open_cached(source, side_px, config.fit, cache_dir, progress_bar, pixels=config.cache == "disk")
     unknown = [name for name in config.a_contents if name not in images.content_names]
     if unknown and images.content_names:
         raise DataError(

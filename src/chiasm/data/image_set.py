@@ -1,17 +1,33 @@
-"""The one form in which every source arrives: a memory-mapped array of images and their labels."""
+"""The one form in which every source arrives: an array of images and their labels."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 UNLABELLED = -1
+IMAGES_AT_ONCE = 256
+
+
+@runtime_checkable
+class Pixels(Protocol):
+    """What a memory-mapped array [n, 3, side, side] of uint8 offers here, and what decodes when it is asked, too."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any, /) -> NDArray[np.uint8]: ...
 
 
 class DataError(ValueError):
@@ -23,7 +39,7 @@ class ImageSet:
     """Images with what is known of their factors.
 
     Attributes:
-        images: [n, 3, side, side] uint8, memory-mapped.
+        images: [n, 3, side, side] uint8, memory-mapped or decoded on demand.
         names: n names, unique, by which a user recognises an image (a relative path, an index).
         classes: [n] int64 index into class_names, or UNLABELLED.
         class_names: the classes.
@@ -39,7 +55,7 @@ class ImageSet:
         sizes: [n, 2] width and height in pixels before the image became square, where known.
     """
 
-    images: NDArray[np.uint8]
+    images: Pixels
     names: Sequence[str]
     classes: NDArray[np.int64]
     class_names: tuple[str, ...]
@@ -86,7 +102,7 @@ class ImageSet:
         )
 
     def gather(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Copies images out of the memory map.
+        """Copies images out of the memory map, or decodes them.
 
         Args:
             index: [m] indices of images, in any order, repeated or not.
@@ -94,13 +110,19 @@ class ImageSet:
         Returns:
             [m, 3, side, side] uint8, contiguous, in the order of index.
         """
-        # The plain view spares the slow bookkeeping of np.memmap's own indexing.
-        return np.asarray(self.images)[index]
+        return self.images[index]
+
+    def parts(self) -> Iterator[NDArray[np.uint8]]:
+        """All images in order, [m, 3, side, side] at a time."""
+        for start in range(0, len(self), IMAGES_AT_ONCE):
+            yield self.images[start : start + IMAGES_AT_ONCE]
 
     def digests(self) -> NDArray:
         """[n] a hash of every image's pixels: equal for equal images alone. Reads every pixel once."""
-        pixels = np.asarray(self.images)
-        return np.array([hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in pixels], dtype="S32")
+        found = (
+            hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for part in self.parts() for image in part
+        )
+        return np.fromiter(found, dtype="S32", count=len(self))
 
     def true_mix(self, a_from: NDArray[np.int64], b_from: NDArray[np.int64]) -> NDArray[np.int64]:
         """Which image shows the class of one image with the content of another.

@@ -23,6 +23,8 @@ from chiasm.training.budget import Schedule, step_size
 from chiasm.training.hardware import end_with_parent, num_machines, require_devices
 from chiasm.training.loop import Build, FitResult, Loop
 
+# Settings that say where the images are kept, not which ones they are.
+PLACES = ("data.source", "data.cache")
 # Settings that make networks of another shape, and weights that make a network where they are not 0.
 SHAPES = ("gan.widths", "gan.conditional")
 # What gloo and NCCL say where another process has gone.
@@ -139,14 +141,14 @@ def _split(fabric: Fabric, run: RunFolder, config: Config, images: ImageSet) -> 
 
 
 def _check_changes(run: RunFolder, before: Config, after: Config) -> None:
-    """Refuse to go on with other images or networks; data.source may change, since images may have moved.
+    """Refuse to go on with other images or networks; where the images are kept may change.
 
     Raises:
         ConfigError: naming the first such setting.
     """
     old, new = (flatten(to_dict(config)) for config in (before, after))
     for key in new:
-        fixed = key.startswith(("data.", "model.")) and key != "data.source" or key in SHAPES
+        fixed = key.startswith(("data.", "model.")) and key not in PLACES or key in SHAPES
         if fixed and old[key] != new[key] or key in SWITCHES and bool(old[key]) != bool(new[key]):
             raise ConfigError(
                 f"{key}: {run.path} has {old[key]!r}, got {new[key]!r}; a run goes on with its own images and "
