@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Without a GPU the pinned CPU build of torch is a tenth of the download.
 CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constraints-cpu.txt")
 
-.PHONY: demo test check docs guards kills campaign bench audit clean
+.PHONY: demo test check docs guards kills campaign soak bench audit clean
 
 .venv/installed: pyproject.toml constraints-cpu.txt
 	$(PYTHON) -m venv .venv
@@ -34,6 +34,9 @@ kills: .venv/installed  ## kill trainings and resume them, two to six minutes
 
 campaign: .venv/installed  ## try bad inputs of every kind, about a quarter of an hour
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaign
+
+soak: .venv/installed  ## the page under four visitors for ten minutes, a training of half an hour: is memory flat?
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak
 
 bench: .venv/installed  ## measure speed side by side with the plain reference
 	$(BIN)/python benchmarks/run.py
