@@ -21,7 +21,8 @@ from chiasm.files import folder_written_whole, write_atomically
 from chiasm.networks import CrossModel
 
 CONFIG_FILE = "config.json"
-EXAMPLE = Path(__file__).with_name("example.py")
+EXAMPLE = {"crop": "example.py", "close": "example.py", "pad": "example_pad.py"}
+"""By fit, for they read photographs differently; each comes as example.py."""
 
 Errors = dict[str, dict[str, float]] | str
 
@@ -59,7 +60,7 @@ def export_onnx(path: Path, folder: Path, *, int8: bool = False, progress_bar: b
     with new_folder(folder) as place:
         about = make_graphs(path, place, int8=int8, progress_bar=progress_bar).about
         write_atomically(place / CONFIG_FILE, json.dumps(about, indent=2) + "\n")
-        shutil.copy(EXAMPLE, place)
+        shutil.copy(Path(__file__).with_name(EXAMPLE[about["fit"]]), place / "example.py")
     return about
 
 
