@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from chiasm.data import DataError, ImageSet, decode_image
+from chiasm.image_like import Prepared
 from chiasm.inference import to_unit
 from chiasm.mixing import Codes, Mixer
 from chiasm.overrides import changed
@@ -148,3 +149,13 @@ def test_code_b_comes_from_one_image(trained: Path, images: list[Path]) -> None:
     batch = np.stack([np.asarray(Image.open(path)) for path in images])
     with pytest.raises(ValueError, match="b: got '3 images'; give one"):
         Mixer.load(trained).mix(images[0], batch)
+
+
+def test_prepared_pixels_are_taken_as_they_are_whatever_the_fit(trained: Path, images: list[Path]) -> None:
+    mixer = Mixer.load(trained)
+    mixer.model.fit = "close"
+    prepared = [Prepared(pixels) for pixels in mixer.prepare(images)]
+    np.testing.assert_array_equal(mixer.prepare(prepared), mixer.prepare(images))
+    np.testing.assert_array_equal(mixer.encode(prepared[0]).a, mixer.encode(images[0]).a)
+    with pytest.raises(DataError, match="prepared pixels of shape"):
+        mixer.encode(Prepared(np.zeros((3, 8, 8), np.uint8)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ from chiasm.config import Fit
 from chiasm.data import DataError, decode_image, read_image
 from chiasm.inference import to_bytes
 
-ImageLike = str | Path | Image.Image | NDArray[Any] | Tensor
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image as the model sees it already, [3, side, side] uint8: no fit cuts it again."""
+
+    pixels: NDArray[np.uint8]
+
+
+ImageLike = str | Path | Image.Image | NDArray[Any] | Tensor | Prepared
 """A path; a PIL image; a uint8 array [height, width, 3], or grey [height, width], or with transparency
 [height, width, 4]; a tensor [3, height, width], uint8 or floats in [-1, 1]."""
 Images = ImageLike | Iterable[ImageLike]
@@ -34,7 +43,9 @@ def each(images: Images) -> Iterator[ImageLike]:
     Raises:
         DataError: if there is none.
     """
-    if isinstance(images, (str, Path, Image.Image)) or (isinstance(images, (np.ndarray, Tensor)) and images.ndim != 4):
+    if isinstance(images, (str, Path, Image.Image, Prepared)) or (
+        isinstance(images, (np.ndarray, Tensor)) and images.ndim != 4
+    ):
         yield images
         return
     i = -1
@@ -60,6 +71,10 @@ def square(image: ImageLike, side_px: int, fit: Fit) -> NDArray[np.uint8]:
     """
     if isinstance(image, (str, Path)):
         return read_image(image, side_px, fit)
+    if isinstance(image, Prepared):
+        if image.pixels.shape != (3, side_px, side_px):
+            raise DataError(f"got prepared pixels of shape {image.pixels.shape}; this model takes {side_px} px.")
+        return image.pixels
     if isinstance(image, Tensor):
         image = _from_tensor(image)
     if isinstance(image, np.ndarray):

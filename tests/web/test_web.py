@@ -1,5 +1,7 @@
 """The page's parts without a browser: what is refused, what is said, how a job ends."""
 
+import base64
+import io
 import signal
 import socket
 import struct
@@ -14,10 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chiasm.checkpoint import load_model, save_model
 from chiasm.cli import main
 from chiasm.evaluation.metrics.shortcuts import alarms
+from chiasm.mixing import Mixer
 from chiasm.web.folder import ServedFolder
 from chiasm.web.job import STOPPED, Job
+from chiasm.web.mix import MixTab, Side
 from chiasm.web.pictures import NUM_NEAREST, examples, nearest, trained_images
 from chiasm.web.showing import message, table
 from chiasm.web.train import HERE, RENDERED, UPLOADED, TrainTab
@@ -118,6 +123,17 @@ def test_examples_are_held_out_and_the_nearest_training_image_of_one_is_itself(r
     assert (distances[:, 0] == 0).all()
 
 
+def test_uploads_are_cut_once_whatever_the_model_s_fit(runs: Path, photos: list[Path]) -> None:
+    model = load_model(runs / "trained")
+    model.fit = "close"
+    save_model(model, runs / "trained" / "model")
+    tab = MixTab(ServedFolder.of(runs))
+    side, _ = tab.upload("trained", [str(path) for path in photos], Side())
+    shown = base64.b64decode(tab.mix("trained", side, side, False).partition("image/png;base64,")[2].partition('"')[0])
+    with Image.open(io.BytesIO(shown)) as image:
+        np.testing.assert_array_equal(image.convert("RGB"), Mixer.load(runs / "trained").sheet(photos, photos))
+
+
 def test_words_for_good_and_bad_numbers() -> None:
     good = {"swap/swap": 0.05, "swap/copy_x1": 0.4, "swap/copy_x2": 0.5, "swap/reconstruction": 0.05}
     verdicts = [row[1].partition(":")[0] for row in rows_of_training(good)]
@@ -182,6 +198,7 @@ TRAIN_UNTIL_THE_PAGE_ENDS = """
 import sys, time
 from pathlib import Path
 from starlette.testclient import TestClient
+from chiasm.mixing import Mixer
 from chiasm.web.folder import ServedFolder
 from chiasm.web.job import Job
 from chiasm.web.server import make_app

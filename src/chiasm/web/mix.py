@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chiasm.data import DataError
-from chiasm.image_like import ImageLike
+from chiasm.image_like import ImageLike, Prepared
 from chiasm.mixing import Mixer
 from chiasm.people import SIGN, PersonError
 from chiasm.plots import tile
@@ -44,7 +44,7 @@ class Side(NamedTuple):
     @property
     def sources(self) -> list[ImageLike]:
         """People, then images, as a Mixer takes them."""
-        return [*(SIGN + name for name in self.people), *map(_picture, self.pictures)]
+        return [*(SIGN + name for name in self.people), *_prepared(self.pictures)]
 
     @property
     def names(self) -> list[str]:
@@ -202,7 +202,7 @@ class MixTab:
         if name in mixer.people:
             return gr.File(), gr.Dropdown(), a, message([f"There is {SIGN}{name} already; give another name."])
         try:
-            mixer.adapt(_arrays(a.pictures), name, folder=folder.path)
+            mixer.adapt(_prepared(a.pictures), name, folder=folder.path)
         except (PersonError, OSError) as error:
             return gr.File(), gr.Dropdown(), a, message([str(error)])
         said = message([f"{SIGN}{name} was learned from: {_names(a.pictures)}."], alarming=False)
@@ -216,7 +216,7 @@ class MixTab:
             return message(["Give at least one image for A and one for B."], alarming=False)
         mixer, started = load_mixer(self.served.open(run)[0]), time.perf_counter()
         sides = [(letter, side.pictures) for letter, side in (("A", a), ("B", b)) if side.pictures]
-        codes = [(letter, pictures, mixer.encode(_arrays(pictures))) for letter, pictures in sides]
+        codes = [(letter, pictures, mixer.encode(_prepared(pictures))) for letter, pictures in sides]
         sheet = _averaged(mixer, a, b) if average else mixer.sheet(a.sources, b.sources)
         seconds = time.perf_counter() - started
         num = len(b.pictures) * (1 if average else len(a.sources))
@@ -249,7 +249,7 @@ class MixTab:
         parts = []
         for letter, side, codes in (("A", a, trained.a), ("B", b, trained.b)):
             if side.pictures:
-                own = load_mixer(folder).encode(_arrays(side.pictures))
+                own = load_mixer(folder).encode(_prepared(side.pictures))
                 rows = nearest(own.a if letter == "A" else own.b, codes)
                 parts.append(_nearest_figure(letter, side.pictures, rows, trained.pictures))
         return "".join(parts) + f"<p>Searched: {len(trained.pictures)}{of} training images.</p>"
@@ -282,8 +282,8 @@ def _nearest_figure(
     return figure(tile(cells), f"{caption} {told}", caption)
 
 
-def _arrays(pictures: Sequence[Picture]) -> NDArray[np.uint8]:
-    return np.stack([picture.pixels for picture in pictures]).transpose(0, 2, 3, 1)
+def _prepared(pictures: Sequence[Picture]) -> list[Prepared]:
+    return [Prepared(picture.pixels) for picture in pictures]
 
 
 def _picture(picture: Picture) -> Image.Image:

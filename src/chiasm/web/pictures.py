@@ -12,6 +12,7 @@ from chiasm.config import Config
 from chiasm.data import load_names
 from chiasm.data.decode import Refused
 from chiasm.data.find_source import find_source
+from chiasm.image_like import Prepared
 from chiasm.mixing import Mixer
 from chiasm.runs import WEIGHTS_FILE, RunFolder
 from chiasm.web.folder import ServedFolder
@@ -94,6 +95,6 @@ def _trained_images(served: ServedFolder, folder: RunFolder, config: Config, ver
     index = np.array([i for i, name in enumerate(images.names) if name in names], dtype=np.int64)
     searched = np.sort(np.random.default_rng(0).permutation(index)[:MAX_SEARCHED])
     pixels = images.gather(searched)
-    a, b = load_mixer(folder).encode(pixels.transpose(0, 2, 3, 1))
+    a, b = load_mixer(folder).encode(map(Prepared, pixels))
     pictures = [Picture(images.names[i], image) for i, image in zip(searched.tolist(), pixels, strict=True)]
     return Trained(pictures, len(index), a, b)
