@@ -129,8 +129,9 @@ def test_uploads_are_cut_once_whatever_the_model_s_fit(runs: Path, photos: list[
     save_model(model, runs / "trained" / "model")
     tab = MixTab(ServedFolder.of(runs))
     side, _ = tab.upload("trained", [str(path) for path in photos], Side())
-    shown = base64.b64decode(tab.mix("trained", side, side, False).partition("image/png;base64,")[2].partition('"')[0])
-    with Image.open(io.BytesIO(shown)) as image:
+    shown = tab.mix("trained", side, side, False)
+    download = base64.b64decode(shown.rpartition("image/png;base64,")[2].partition('"')[0])
+    with Image.open(io.BytesIO(download)) as image:
         np.testing.assert_array_equal(image.convert("RGB"), Mixer.load(runs / "trained").sheet(photos, photos))
 
 
