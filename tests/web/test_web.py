@@ -26,6 +26,7 @@ from chiasm.web.mix import MixTab, Side
 from chiasm.web.pictures import NUM_NEAREST, examples, nearest, trained_images
 from chiasm.web.showing import message, table
 from chiasm.web.train import HERE, RENDERED, UPLOADED, TrainTab
+from chiasm.web.trust import TrustTab
 from chiasm.web.uploads import MAX_GROUP, MAX_PIXELS, keep_group, read_pictures, refuse, safe_name
 from chiasm.web.words import alarms_of_training, plain_alarms, rows_of_evaluation, rows_of_training
 from tests.web.serving import serving
@@ -133,6 +134,19 @@ def test_uploads_are_cut_once_whatever_the_model_s_fit(runs: Path, photos: list[
     download = base64.b64decode(shown.rpartition("image/png;base64,")[2].partition('"')[0])
     with Image.open(io.BytesIO(download)) as image:
         np.testing.assert_array_equal(image.convert("RGB"), Mixer.load(runs / "trained").sheet(photos, photos))
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"test": {"swap_accuracy": {"class": {"mix": 1}}}}'])
+def test_results_that_cannot_be_used_are_told(content: str, runs: Path) -> None:
+    (runs / "trained" / "results.json").write_text(content, encoding="utf-8")
+    assert "measure it again" in TrustTab(ServedFolder.of(runs), Job(runs / "web")).show("trained")
+
+
+def test_one_image_on_each_side_is_nothing_to_blend(runs: Path, photos: list[Path]) -> None:
+    tab = MixTab(ServedFolder.of(runs))
+    one, two = (tab.upload("trained", list(map(str, photos[:num])), Side())[0] for num in (1, 2))
+    assert "Give two images" in tab.blend("trained", one, one, 3)
+    assert "from anna.jpg to ben.png" in tab.blend("trained", two, one, 3)
 
 
 def test_words_for_good_and_bad_numbers() -> None:

@@ -100,18 +100,21 @@ def build(served: ServedFolder, model: gr.Dropdown) -> Connect:
 
 def _lay_out() -> Controls:
     gr.Markdown(
-        "Give photographs for **A** and for **B**, or click on the images below. Every A is mixed with every B at once."
+        "Give photographs for **A** and for **B**, or click on the held-out images below. Every A is mixed with every "
+        "B at once."
     )
     files, clears, sides = [], [], []
     with gr.Row():
         for letter, words in SIDES.items():
             with gr.Column(min_width=260):
                 label = f"{letter}: {words}"
-                files.append(gr.File(label=label, file_count="multiple", height=150, elem_id=f"files-{letter}"))
+                files.append(gr.File(label=label, file_count="multiple", height=120, elem_id=f"files-{letter}"))
                 clears.append(gr.Button(f"Take no image for {letter}", size="sm"))
                 sides.append(gr.State(Side()))
     gr.Markdown(f"Up to {MAX_MIXED} images for each; {LIMITS}. They go to the machine that serves this page alone.")
-    told = gr.HTML()
+    told, matrix = gr.HTML(), gr.HTML(elem_id="matrix")
+    average = gr.Checkbox(label="All images for A show the same person or thing: take their mean, which is steadier")
+    people = gr.Dropdown([], multiselect=True, max_choices=MAX_MIXED, label="People for A, by name", elem_id="people")
     label = "A click on a held-out image, which the model has not seen, gives its"
     which = gr.Radio(list(SIDES), value="A", label=label)
     gallery = gr.Gallery(
@@ -124,9 +127,6 @@ def _lay_out() -> Controls:
         buttons=[],
         elem_id="examples",
     )
-    people = gr.Dropdown([], multiselect=True, max_choices=MAX_MIXED, label="People for A, by name", elem_id="people")
-    average = gr.Checkbox(label="All images for A show the same person or thing: take their mean, which is steadier")
-    matrix = gr.HTML(elem_id="matrix")
     gr.Markdown("## Blend\nBetween the first and the last image of A from left to right, of B from top to bottom.")
     steps = gr.Slider(3, 8, value=5, step=1, label="Steps")
     blend = gr.HTML(elem_id="blend")
@@ -221,7 +221,7 @@ class MixTab:
         seconds = time.perf_counter() - started
         num = len(b.pictures) * (1 if average else len(a.sources))
         words = f"Swap matrix. Rows, A: {', '.join(a.names)}. Columns, B: {', '.join(b.names)}."
-        caption = f"First column: A. First row: B. {num} mixed images in {seconds:.2f} s."
+        caption = f"First column: A. First row: B. {num} mixed image{'s' if num > 1 else ''} in {seconds:.2f} s."
         save = download_link(codes_table(codes), "codes.csv", "Download the codes (CSV)")
         return figure(sheet, words, caption, "mix.png") + save
 
@@ -229,6 +229,8 @@ class MixTab:
         """The images between the first and the last of each side."""
         if not (run and a.sources and b.pictures):
             return ""
+        if len(a.sources) == len(b.sources) == 1:
+            return message(["Give two images for A or for B to blend between them."], alarming=False)
         a1, a2, b1, b2 = (side.sources[i] for side in (a, b) for i in (0, -1))
         rows = load_mixer(self.served.open(run)[0]).blend(a1, a2, b1, b2, int(steps))
         sheet = tile([[np.asarray(image).transpose(2, 0, 1) for image in row] for row in rows])

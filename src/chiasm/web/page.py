@@ -10,6 +10,8 @@ from chiasm.web import about, mix, train, trust
 from chiasm.web.folder import ServedFolder
 from chiasm.web.job import Job
 
+MAX_TABS = 64
+"""Tabs of browsers whose chosen images are remembered, in a quarter of a megabyte each; Gradio would keep 10,000."""
 FONTS = ["system-ui", "sans-serif"]
 MONO_FONTS = ["ui-monospace", "monospace"]
 CSS = """
@@ -64,6 +66,7 @@ def build_page(served: ServedFolder, job: Job, *, local: bool) -> gr.Blocks:
                 connects.append(about.build(served, model))
         for connect in connects:
             connect(page)
+    page.state_session_capacity = MAX_TABS
     return page
 
 

@@ -15,7 +15,8 @@ from chiasm.mixing import Codes
 from chiasm.plots import enlarge
 from chiasm.web.uploads import Picture
 
-WIDE_PX = 720
+WIDE_PX, HIGH_PX = 720, 440
+"""What an enlarged image takes at most, so that a small matrix is seen whole."""
 
 
 def figure(image: Image.Image, words: str, caption: str = "", download: str = "", kind: str = "pixels") -> str:
@@ -28,7 +29,7 @@ def figure(image: Image.Image, words: str, caption: str = "", download: str = ""
         download: the name of the file that a link below it offers; "" for no link.
         kind: "pixels" to keep their edges, "plot" for a smooth one.
     """
-    address = _png(enlarge(image, max(1, min(4, WIDE_PX // image.width))))
+    address = _png(enlarge(image, max(1, min(4, WIDE_PX // image.width, HIGH_PX // image.height))))
     parts = [f'<img src="{address}" alt="{escape(words)}">']
     if caption:
         parts.append(f"<figcaption>{escape(caption)}</figcaption>")

@@ -62,11 +62,11 @@ class TrustTab:
             last = next((row for row in reversed(read_metrics(folder.metrics)) if "swap/reconstruction" in row), {})
             note = message(["Not measured yet: these are the few numbers that the training left."], alarming=False)
             return note + _alarms(alarms_of_training(last)) + table(HEAD, list(rows_of_training(last)), "In training")
-        results = read_json(file)
-        parts = [name for name in PARTS if name in results]
-        raised = [s for part in parts for s in results[part].get("shortcuts", {}).get("alarms", [])]
-        tables = [table(HEAD, list(rows_of_evaluation(results[part])), PARTS[part]) for part in parts]
-        return _alarms(plain_alarms(raised)) + "".join(tables) + details("All numbers", technical_table(results))
+        try:
+            return _measured(read_json(file))
+        # Of another version of chiasm, or damaged.
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return message([f"{file.name} of this run cannot be used: measure it again."])
 
     def measure(self, run: str | None) -> str:
         """Evaluate a model in a process of its own."""
@@ -90,6 +90,13 @@ class TrustTab:
         if now.kind == "evaluate" and now.status:
             told = message([f"Measuring {now.run} failed. {now.said.removeprefix('chiasm: ')}"])
         return told, gr.Button(interactive=not now.running), gr.Timer(active=measuring)
+
+
+def _measured(results: dict[str, Any]) -> str:
+    parts = [name for name in PARTS if name in results]
+    raised = [s for part in parts for s in results[part].get("shortcuts", {}).get("alarms", [])]
+    tables = [table(HEAD, list(rows_of_evaluation(results[part])), PARTS[part]) for part in parts]
+    return _alarms(plain_alarms(raised)) + "".join(tables) + details("All numbers", technical_table(results))
 
 
 def _alarms(sentences: list[str]) -> str:
