@@ -77,7 +77,7 @@ class Visitor:
 
     def _mix(self, session: dict) -> None:
         for side in ("upload", "upload_1"):
-            files = [self._upload(f"{i}.png", png(self.rng)) for i in range(self.rng.randint(1, 4))]
+            files = [self._upload(f"{i}.png", png(self.rng)) for i in range(self.rng.randint(2, 5))]
             self._call(session, side, "trained", files, None)
         for event, last in (("mix", self.rng.random() < 0.5), ("blend", self.rng.randint(3, 8)), ("find", None)):
             words = ["trained", None, None] + ([] if last is None else [last])
@@ -177,22 +177,12 @@ def _visits(url: str, soaked: Soaked, seed: int, until: float) -> None:
             soaked.count("visit", f"{type(error).__name__}: {error}")
 
 
-def soak_training(minutes: float) -> list[float]:
-    """The memory in MiB of a training of the default preset over time, from its first steps on."""
+def soak_training(minutes: float, preset: str = "compact") -> list[float]:
+    """The memory in MiB of a training over time, from its first steps on."""
     with TemporaryDirectory() as name:
-        command = [
-            "fit",
-            "--runs",
-            name,
-            "--name",
-            "run",
-            "--max-minutes",
-            str(minutes),
-            "--train.validate_every",
-            "100",
-        ]
+        given = ["--preset", preset, "--runs", name, "--name", "run", "--max-minutes", str(minutes)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "chiasm", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "chiasm", "fit", *given], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         while process.poll() is None and not (Path(name) / "run" / "metrics.csv").exists():
             time.sleep(0.5)

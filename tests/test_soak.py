@@ -17,7 +17,7 @@ def test_the_page_serves_good_requests_and_refuses_bad_ones_in_flat_memory() -> 
 
 
 def test_a_training_stays_in_flat_memory() -> None:
-    memory = soak_training(0.25)
+    memory = soak_training(0.2, "tiny")
     assert len(memory) > 5
     assert grown(memory).endswith("flat")
 
