@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 DISTINCT = 500
-NUMS = (2_000, 10_000, 40_000)
+NUMS = (10_000, 100_000)
 LISTED = 200_000
 
 
