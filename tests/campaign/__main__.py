@@ -20,7 +20,7 @@ import torch
 
 from chiasm.presets import tiny
 from chiasm.training import fit
-from tests.campaign import commands, folders, pictures, settings, tables
+from tests.campaign import commands, folders, pictures, settings, shards, tables
 from tests.campaign.case import FINE, attempt
 
 OUTCOMES = ("works", "refused", "traceback", "hung", "wrong", "unclear")
@@ -39,7 +39,7 @@ def main() -> int:
     torch.set_num_threads(1)
     # A file that fills the memory ends in a MemoryError of its own, not of the machine.
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    modules = (settings, pictures, tables, folders, commands)
+    modules = (settings, pictures, tables, shards, folders, commands)
     every = [case for module in modules for case in module.cases(options.num, options.seed)]
     chosen = [case for case in every if options.family in (None, case.family)][:: options.every]
     counts: dict[str, Counter[str]] = defaultdict(Counter)

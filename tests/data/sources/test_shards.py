@@ -87,6 +87,22 @@ def test_what_is_broken_is_named_and_the_rest_is_used(tmp_path: Path) -> None:
     assert "not an image" in reasons["3.tar/3.png"]
 
 
+@pytest.mark.parametrize("damage", ["cut in a header", "cut between members", "a damaged header"])
+def test_a_shard_is_not_silently_shorter(tmp_path: Path, damage: str) -> None:
+    path = write_tar(tmp_path / "0.tar", [(f"{i}.png", png(i)) for i in range(4)])
+    whole = path.read_bytes()
+    third = 4 * tarfile.BLOCKSIZE
+    content = {
+        "cut in a header": whole[: third + 100],
+        "cut between members": whole[:third],
+        "a damaged header": whole[:third] + b"x" + whole[third + 1 :],
+    }
+    path.write_bytes(content[damage])
+    images = opened(tmp_path)
+    assert greys(images) == [0, 1]
+    assert dict(images.skipped)["0.tar"].startswith("is cut short or damaged")
+
+
 def test_links_and_paths_out_of_the_folder_lead_nowhere(tmp_path: Path) -> None:
     secret = tmp_path / "secret.png"
     secret.write_bytes(png(99))

@@ -82,7 +82,8 @@ class Tables:
                 with pq.ParquetFile(self.root / shard) as file:
                     schema, about = file.schema_arrow.remove_metadata(), file.metadata
                     sizes = [about.row_group(i).num_rows for i in range(about.num_row_groups)]
-            except (OSError, pa.ArrowException) as error:
+                    schema.names  # noqa: B018  (which may be no text)
+            except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
                 skipped.append((shard, f"cannot be read as a .parquet file ({error})"))
                 continue
             expected = schema if expected is None else expected
@@ -108,9 +109,19 @@ class Tables:
             so_far[number] = start + size
             names += [f"{self._files[number][0]}/{i:07d}" for i in range(start, start + size)]
             if class_column:
-                labels += [_label(value, self.root) for value in self._read(number, group, class_column).to_pylist()]
+                labels += self._labels(number, group, class_column)
         skipped = tuple(self._groups[1])
         return labelled_listing(names, [""] * len(names), self.root, skipped, labels if class_column else None)
+
+    def _labels(self, number: int, group: int, column: str) -> list[str]:
+        try:
+            values = self._read(number, group, column).to_pylist()
+        except UnicodeDecodeError as error:
+            path = self.root / self._files[number][0]
+            raise DataError(
+                f"{path}: column {column!r} holds what is no text ({error}); take the file away."
+            ) from error
+        return [_label(value, self.root) for value in values]
 
     def decode(self, indices: Sequence[int], side_px: int, fit: Fit) -> list[Decoded | Refused]:
         """Reads the row groups in which the images are, the last few of which stay in memory."""

@@ -125,6 +125,10 @@ def _read_shard(root: Path, shard: str, skipped: list[tuple[str, str]]) -> Itera
                     skipped.append((f"{shard}/{member.name}", "the shard ends within it"))
                 else:
                     images[member.name] = (member.offset_data, member.size)
+            # tarfile takes a header that is cut short or damaged for the end.
+            file.seek(archive.offset)
+            if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+                skipped.append((shard, "is cut short or damaged: what follows its last readable member is not used"))
     except (tarfile.TarError, OSError, EOFError) as error:
         skipped.append((shard, f"cannot be read as a .tar file, or not to its end ({error})"))
     for path, (start, size) in images.items():
