@@ -80,7 +80,7 @@ def test_upload_mix_blend_and_download(page, photos: list[Path], tmp_path: Path)
     assert "b_4" in rows[0]
     page.wait_for_timeout(PAUSE_MS)
     page.get_by_label("take their mean").check()
-    page.wait_for_function("document.querySelector('#matrix').innerText.includes('1 mixed images')")
+    page.wait_for_function("document.querySelector('#matrix').innerText.includes('1 mixed image in')")
     page.wait_for_timeout(PAUSE_MS)
     page.get_by_role("button", name="Find the nearest").click()
     wait_for_words(page, "#nearest", "By code B")
