@@ -142,6 +142,12 @@ def test_results_that_cannot_be_used_are_told(content: str, runs: Path) -> None:
     assert "measure it again" in TrustTab(ServedFolder.of(runs), Job(runs / "web")).show("trained")
 
 
+def test_a_model_of_rendered_people_says_what_it_makes_of_photographs(runs: Path, photos: list[Path]) -> None:
+    tab = MixTab(ServedFolder.of(runs))
+    assert "train one on photographs" in tab.upload("trained", [str(photos[0])], Side())[1]
+    assert tab.upload("trained", [], Side())[1] == ""
+
+
 def test_one_image_on_each_side_is_nothing_to_blend(runs: Path, photos: list[Path]) -> None:
     tab = MixTab(ServedFolder.of(runs))
     one, two = (tab.upload("trained", list(map(str, photos[:num])), Side())[0] for num in (1, 2))

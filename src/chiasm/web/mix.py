@@ -24,6 +24,10 @@ from chiasm.web.uploads import LIMITS, MAX_MIXED, Picture, read_pictures
 
 NUM_SUGGESTED = 4
 SIDES = {"A": "who or what (rows)", "B": "everything else (columns)"}
+DRAWN = (
+    "This model has learned rendered people, and makes rendered people of photographs. For photographs, train one on "
+    "photographs: the next tab."
+)
 NO_MODEL = "There is no model yet. Train one: the next tab."
 
 
@@ -175,7 +179,8 @@ class MixTab:
         if not run:
             return side, message([NO_MODEL])
         side, refused = self._uploaded(run, files, side)
-        return side, message(refused)
+        drawn = bool(side.uploads) and self.served.open(run)[1].data.source == "avatars"
+        return side, message(refused) + (message([DRAWN], alarming=False) if drawn else "")
 
     def pick(
         self, run: str, which: str, a: Side, b: Side, event: gr.SelectData
