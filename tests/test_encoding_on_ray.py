@@ -64,7 +64,7 @@ def test_a_cluster_that_does_not_answer_is_named(made: Path, monkeypatch: pytest
 def test_without_ray_the_extra_is_named(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(EncodingError, match=r"pip install 'chiasm\[cluster\]'"):
-        on_ray.encode_on_ray("m", "p", None, [0]).__next__()  # type: ignore[arg-type]  # nothing is looked at
+        next(on_ray.encode_on_ray("m", "p", None, [0], print))  # type: ignore[arg-type]  # nothing is looked at
 
 
 def test_other_images_on_a_machine_are_refused(made: Path, cluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ class OnDemand:
 
     Args:
         source: where the images come from.
-        places: [n] places of the usable images in the source's listing.
+        places: [n] places of the usable images in the source's listing, in order.
         names: of these images.
         side_px: height and width of the decoded images.
         fit: as for decode_image.
@@ -54,16 +54,16 @@ class OnDemand:
         Raises:
             DataError: for an image that could be decoded before, and cannot any more.
         """
-        chosen = np.arange(len(self))[index]
-        flat = chosen.reshape(-1)
+        places = self.places[index]
+        flat = places.reshape(-1)
         parts = np.array_split(flat, max(1, min(len(flat), self.num_workers)))
         pixels = np.empty((len(flat), *self.shape[1:]), np.uint8)
-        for row, (i, result) in enumerate(pair for part in self._pool.map(self._decode, parts) for pair in part):
+        for row, result in enumerate(result for part in self._pool.map(self._decode, parts) for result in part):
             if isinstance(result, Refused):
-                raise DataError(f"{self.names[i]}: {result.reason}; it could be used before: put it back, and go on.")
+                name = self.names[int(np.searchsorted(self.places, flat[row]))]
+                raise DataError(f"{name}: {result.reason}; it could be used before: put it back, and go on.")
             pixels[row] = result.pixels
-        return pixels.reshape(*chosen.shape, *self.shape[1:])
+        return pixels.reshape(*places.shape, *self.shape[1:])
 
-    def _decode(self, rows: NDArray[np.int64]) -> list[tuple[int, Decoded | Refused]]:
-        decoded = self.source.decode(self.places[rows].tolist(), self.shape[-1], self.fit)
-        return list(zip(rows.tolist(), decoded, strict=True))
+    def _decode(self, places: NDArray[np.int64]) -> list[Decoded | Refused]:
+        return self.source.decode(places.tolist(), self.shape[-1], self.fit)

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from chiasm.encoding.on_ray import encode_on_ray
-from chiasm.encoding.work import ABOUT, FAILED, PART, EncodingError, Work, encode_part, open_work, text_of
+from chiasm.encoding.work import ABOUT, FAILED, PART, EncodingError, encode_part, open_work, text_of
 from chiasm.files import remove_partials, write_atomically
 
 if TYPE_CHECKING:
@@ -71,13 +71,15 @@ def encode_source(
     with _locked(folder, output):
         _refuse_existing(output, overwrite or _read_schema(output).get(ABOUT) == work.about)
         missing = _missing(parts, work.about, overwrite)
-        encoded = encode_on_ray(str(model), source, work, missing) if on == "ray" else _encode_here(work, missing)
         total = len(work.listing.names)
         done = total - sum(len(work.places(number)) for number in missing)
         with tqdm(total=total, initial=done, desc="encoding", unit=" images", disable=not progress_bar) as bar:
-            for number, table in encoded if missing else ():
+            if on == "ray" and missing:
+                encoded = encode_on_ray(str(model), source, work, missing, bar.update)
+            else:
+                encoded = ((number, encode_part(work, number, bar.update)) for number in missing)
+            for number, table in encoded:
                 write_atomically(parts[number], partial(_write, [table], table.schema))
-                bar.update(len(work.places(number)))
         written = _join(parts, work.listing.skipped, work.about, output)
         for part in sorted(folder.glob(f"{'[0-9]' * 6}.parquet"), reverse=True):
             part.unlink()
@@ -87,11 +89,6 @@ def encode_source(
     if written.num == 0:
         raise EncodingError(f"{source}: no image can be used; {written.failures} says why.")
     return written
-
-
-def _encode_here(work: Work, missing: Sequence[int]) -> Iterator[tuple[int, pa.Table]]:
-    for number in missing:
-        yield number, encode_part(work, number)
 
 
 def _refuse_existing(output: Path, may_exist: bool) -> None:

@@ -6,7 +6,7 @@ import io
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chiasm.encoding.work import EncodingError, Work, encode_part, open_work
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 MOVED = "the model or the images are others on a machine of the cluster; give paths on a drive that all of them share"
 
 
-def encode_on_ray(model: str, source: str, work: Work, missing: Sequence[int]) -> Iterator[tuple[int, pa.Table]]:
+def encode_on_ray(
+    model: str, source: str, work: Work, missing: Sequence[int], advance: Callable[[int], object]
+) -> Iterator[tuple[int, pa.Table]]:
     """Parts as they get done, in any order, each once.
 
     The cluster is that of the environment variable RAY_ADDRESS, or the one that this machine belongs to; without one
@@ -28,6 +30,7 @@ def encode_on_ray(model: str, source: str, work: Work, missing: Sequence[int]) -
         source: as data.source, likewise.
         work: the same, opened here.
         missing: numbers of the parts that are wanted.
+        advance: is called with the number of images of each part.
 
     Yields:
         The number of a part, and the part.
@@ -49,6 +52,7 @@ def encode_on_ray(model: str, source: str, work: Work, missing: Sequence[int]) -
     )
     try:
         for row in encoded.iter_rows():
+            advance(len(work.places(int(row["part"]))))
             yield int(row["part"]), _table(row["table"])
     except ray.exceptions.RayError as error:
         refused = MOVED if MOVED in str(error) else f"Ray could not encode it ({_last_line(error)})"

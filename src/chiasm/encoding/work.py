@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,8 +97,14 @@ def _about(model: Path, networks: CrossModel, images: Source) -> bytes:
     return json.dumps(about).encode()
 
 
-def encode_part(work: Work, number: int) -> pa.Table:
-    """The rows of a part; its schema says what made it, and which images could not be used."""
+def encode_part(work: Work, number: int, advance: Callable[[], object] = lambda: None) -> pa.Table:
+    """The rows of a part; its schema says what made it, and which images could not be used.
+
+    Args:
+        work: what is encoded.
+        number: of the part.
+        advance: is called for each image.
+    """
     import pyarrow as pa
 
     networks, listing, places = work.networks, work.listing, work.places(number)
@@ -106,7 +112,7 @@ def encode_part(work: Work, number: int) -> pa.Table:
     kept: list[int] = []
     failures: list[tuple[str, str]] = []
     codes = [[np.zeros((0, width), np.float32)] for width in (networks.config.width_a, networks.config.code_b)]
-    for batch in _batches(listing, zip(places, decoded, strict=True), kept, failures):
+    for batch in _batches(listing, zip(places, decoded, strict=True), kept, failures, advance):
         for so_far, of_batch in zip(codes, inference.encode(networks, batch), strict=True):
             so_far.append(of_batch.numpy())
     a, b = map(np.concatenate, codes)
@@ -125,10 +131,12 @@ def _batches(
     decoded: Iterable[tuple[int, Decoded | Refused]],
     kept: list[int],
     failures: list[tuple[str, str]],
+    advance: Callable[[], object],
 ) -> Iterator[NDArray[np.uint8]]:
     """The images at some places in batches; adds to the places kept and to the failures."""
     batch: list[NDArray[np.uint8]] = []
     for i, result in decoded:
+        advance()
         if isinstance(result, Refused):
             failures.append((listing.names[i], result.reason))
             continue
