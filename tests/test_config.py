@@ -46,6 +46,7 @@ def test_wrong_type_is_refused_by_key(values: dict, key: str) -> None:
         (lambda: LossConfig(weight_swap=0.0, weight_rec=1.0, cross_start=0.5), "loss.cross_start", "weight_direct"),
         (lambda: DataConfig(held_out=0.0), "data.held_out", "fraction"),
         (lambda: DataConfig(pairs="pairs.csv"), "data.pairs", "--data.supervision pairs"),
+        (lambda: DataConfig(partners=2, supervision="none"), "data.partners", "give 1"),
         (lambda: DataConfig(supervision="augmentations"), "data.a_ignores", "rotate flip"),
         (lambda: DataConfig(a_ignores=("flip", "flip")), "data.a_ignores", "once"),
         (lambda: DataConfig(a_ignores=("flip",), b_ignores=("flip",)), "data.b_ignores", "ignores flip already"),

@@ -260,6 +260,32 @@ def test_an_image_and_its_partner_are_varied_alike_in_training(model: CrossModel
     assert torch.equal(read["encoder_a"], x)
 
 
+def test_code_a_is_the_mean_over_one_to_all_partners(model: CrossModel, x: torch.Tensor) -> None:
+    objective = Objective(model, LossConfig.only(weight_swap=1.0))
+    each = torch.stack([torch.full((64, 2), value) for value in (0.0, 6.0, 12.0)])
+    assert set(objective._mean_code(each).unique().tolist()) == {0.0, 3.0, 6.0}
+    assert torch.equal(objective._mean_code(each[:1]), each[0])
+    assert torch.equal(objective.eval()._mean_code(each), torch.full((64, 2), 6.0))
+    partners = torch.cat([x.roll(1, 0), x.roll(2, 0)])
+    a = model.eval().encoder_a(partners).unflatten(0, (2, -1)).mean(0)
+    torch.testing.assert_close(objective._read_codes(Batch(x, partners), mixing=False).a_partner, a)
+
+
+def test_further_partners_are_varied_and_replaced_by_the_image_like_the_first(
+    model: CrossModel, x: torch.Tensor
+) -> None:
+    objective = Objective(model, LossConfig.only(weight_swap=1.0), data=DataConfig(vary=("light",)))
+    varied = objective._varied(Batch(x, torch.cat([x, x]), x_positive=x[::2], x_negative=x[1::2]))
+    assert torch.equal(varied.x_partner, torch.cat([varied.x] * 2))
+    assert torch.equal(varied.x_similar, varied.x)
+    own = Objective(model, LossConfig.only(weight_swap=1.0), data=DataConfig(a_ignores=("flip",), own_partner=0.5))
+    x = torch.randn(64, *x.shape[1:])
+    replaced = own._with_partners(Batch(x, torch.zeros(128, *x.shape[1:])))
+    is_own = ~replaced.has_partner
+    assert 0 < is_own.sum() < 64
+    assert torch.equal(replaced.x_partner, torch.cat([x * is_own[:, None, None, None]] * 2))
+
+
 def test_an_image_that_is_its_own_partner_is_not_contrasted_with_itself(model: CrossModel, x: torch.Tensor) -> None:
     config = LossConfig.only(weight_swap=1.0, weight_contrastive=1.0)
     of_others, of_own = (

@@ -91,6 +91,9 @@ class DataConfig:
     must draw them as they were."""
     b_ignores: tuple[Augmentation, ...] = ()
     """Likewise code B."""
+    partners: int = number(1, 1, 64)
+    """Other images of its class from which an image is drawn in training: code A is the mean over one to so many, and
+    drops what changes among them."""
     own_partner: float = number(0.0, 0, 1)
     """Share of the images that are their own partner, changed as a_ignores says, beside those with another image of
     their class: code A then learns to read what it has never seen."""
@@ -137,6 +140,9 @@ class DataConfig:
         changed = self.own_partner == 0 or bool(self.a_ignores)
         wanted = "name what code A must ignore, such as flip shift; an image that is its own partner would be copied"
         require(changed, "data.a_ignores", self.a_ignores, wanted)
+        labelled = self.partners == 1 or self.supervision not in ("augmentations", "none")
+        wanted = "without labels no image has a partner; give 1"
+        require(labelled, "data.partners", self.partners, wanted)
         named = self.supervision != "augmentations" or bool(self.a_ignores)
         wanted = "without labels this is all that parts the codes; name what code A must ignore, such as rotate flip"
         require(named, "data.a_ignores", self.a_ignores, wanted)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -50,8 +50,9 @@ class Batch(NamedTuple):
 
     Attributes:
         x: [x1; x2], n images, an even number.
-        x_partner: for each image another one of its class; itself if there is no other.
-        has_partner: which partners are another image; all when not given.
+        x_partner: for each image another one of its class; itself if there is no other. Then for each a second one, and
+            so on.
+        has_partner: which images have partners that are another image; all when not given.
         x_positive: for each image at an even place the most similar one of its class; without classes, of all.
         x_negative: for each image at an odd place one of the most similar of other classes.
         is_negative: which x_negative are known to be of another class.
@@ -82,10 +83,10 @@ class BatchCodes(NamedTuple):
 
     Attributes:
         a: of x, or of the partners, which show the same class, where those of x are not needed.
-        a_partner: of the partners, or of x where there are none.
+        a_partner: the mean over partners, or that of x where there are none.
         a_negative: of the negatives, where the contrastive loss has a weight.
         b: of x; in training of randomly shifted images.
-        b_partner: of the partners likewise, where the contrastive loss has a weight.
+        b_partner: of the first partners likewise, where the contrastive loss has a weight.
         b_unshifted: of x as it is, where the consistency loss has a weight.
     """
 
@@ -194,19 +195,22 @@ class Objective(nn.Module):
             batch = self._varied(batch)
         if self.training and self.data.own_partner > 0 and batch.x_partner is not None:
             own = uniform(batch.x) < self.data.own_partner
-            x_partner = torch.where(own[:, None, None, None], batch.x, batch.x_partner)
+            each = batch.x_partner.unflatten(0, (-1, len(batch.x)))
+            x_partner = torch.where(own[:, None, None, None], batch.x, each).flatten(0, 1)
             has_partner = ~own if batch.has_partner is None else batch.has_partner & ~own
             batch = batch._replace(x_partner=x_partner, has_partner=has_partner)
         return batch
 
     def _varied(self, batch: Batch) -> Batch:
-        """A batch of other classes: an image, its partner and the one similar to it are changed alike."""
-        parts = {"x": batch.x, "x_partner": batch.x_partner, "x_similar": batch.x_similar}
-        given = {name: part for name, part in parts.items() if part is not None}
-        varied = dict(zip(given, change_alike(list(given.values()), self.data.vary, self.data.strength), strict=True))
-        if (x_similar := varied.pop("x_similar", None)) is not None:
-            varied |= {"x_positive": x_similar[::2], "x_negative": x_similar[1::2]}
-        return batch._replace(**varied)
+        """A batch of other classes: an image, its partners and the one similar to it are changed alike."""
+        partners = () if batch.x_partner is None else batch.x_partner.split(len(batch.x))
+        similar = () if batch.x_similar is None else (batch.x_similar,)
+        x, *others = change_alike([batch.x, *partners, *similar], self.data.vary, self.data.strength)
+        batch = batch._replace(x=x)
+        if similar:
+            x_similar = others.pop()
+            batch = batch._replace(x_positive=x_similar[::2], x_negative=x_similar[1::2])
+        return batch._replace(x_partner=torch.cat(others)) if others else batch
 
     def _read_codes(self, batch: Batch, mixing: bool) -> BatchCodes:
         """Codes A and codes B of all images that any term needs, each encoder in one pass."""
@@ -220,14 +224,26 @@ class Objective(nn.Module):
         own = batch.x if needs_own or partner is None else None
         seen = [part for part in (own, partner, negative) if part is not None]
         changed = self._changed(torch.cat(seen), self.data.a_ignores)
-        codes = self.model.encoder_a(changed).split([len(part) for part in seen])
-        of_class, of_negative = (codes, None) if negative is None else (codes[:-1], codes[-1])
-        return of_class[0], of_class[-1], of_negative
+        codes = list(self.model.encoder_a(changed).split([len(part) for part in seen]))
+        of_negative = None if negative is None else codes.pop()
+        a_partner = codes[-1] if partner is None else self._mean_code(codes.pop().unflatten(0, (-1, len(batch.x))))
+        return codes[0] if codes else a_partner, a_partner, of_negative
+
+    def _mean_code(self, each: Float[Tensor, "k n a"]) -> Code:
+        """The mean over the codes A of partners; in training over the first of them, for each image one to all."""
+        if len(each) == 1:
+            return each[0]
+        num = torch.full_like(each[0, :, 0], len(each))
+        if self.training:
+            num = 1 + (uniform(num) * num).floor()
+        counts = torch.arange(len(each), device=each.device)[:, None] < num
+        return (each * (counts / num)[:, :, None]).sum(dim=0)
 
     def _read_codes_b(self, batch: Batch) -> tuple[Code, Code | None, Code | None]:
         """In training of shifted images, so that codes B cannot tell more exactly than that where things stand."""
         reach = self.config.shift_b if self.training else 0.0
         partner = batch.x_partner if self.config.weight_contrastive > 0 else None
+        partner = None if partner is None else partner[: len(batch.x)]
         if partner is not None and self.data.supervision == "augmentations":
             partner = self._changed(partner, self.data.a_ignores)
         unshifted = batch.x if self.config.shift_b > 0 and self.config.weight_consistency > 0 else None

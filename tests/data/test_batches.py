@@ -52,6 +52,28 @@ def test_partner_is_another_image_of_the_class(image_set):
     np.testing.assert_array_equal(batch.has_partner, ~np.isin(batch.index, [3, 6, 9]))
 
 
+def test_further_partners_follow_the_first_ones_and_change_nothing_else(image_set):
+    images, indices = image_set(CLASSES), np.arange(13)
+    one, several = (Batches(images, indices, 4, seed=1, num_partners=num) for num in (1, 3))
+    drawn = set()
+    for step in range(50):
+        batch = several.at(step)
+        np.testing.assert_array_equal(one.at(step).index, batch.index)
+        np.testing.assert_array_equal(one.at(step).partner, batch.partner[:4])
+        np.testing.assert_array_equal(images.classes[batch.partner], np.tile(images.classes[batch.index], 3))
+        assert ((batch.partner != np.tile(batch.index, 3)) == np.tile(batch.has_partner, 3)).all()
+        drawn |= {tuple(row) for row in batch.partner.reshape(3, 4).T if images.classes[row[0]] == 0}
+    assert len(drawn) > 25  # of 4 x 4 x 4, and not the same one three times
+    assert several.load(0).x_partner.shape == (12, *one.load(0).x.shape[1:])
+
+
+def test_several_devices_share_out_further_partners_too(image_set):
+    images, indices = image_set(CLASSES), np.arange(13)
+    whole = Batches(images, indices, 4, seed=1, num_partners=2).at(3).partner.reshape(2, 2, 2)
+    parts = [Batches(images, indices, 2, 1, rank, 2, num_partners=2).at(3).partner.reshape(2, 2, 1) for rank in (0, 1)]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=2), whole)
+
+
 def test_few_labelled_images_come_up_as_often_as_unlabelled_ones(image_set):
     images = image_set([0, 0, 1, 1] + [UNLABELLED] * 36)
     batches = Batches(images, np.arange(40), 8, seed=2)

@@ -30,7 +30,8 @@ class BatchIndices:
 
     Attributes:
         index: [n] indices of the images.
-        partner: [n] for each image another one of its class; itself if there is no other.
+        partner: [k n] for each image another one of its class; itself if there is no other. Then for each a second
+            one, and so on.
     """
 
     index: Indices
@@ -38,8 +39,8 @@ class BatchIndices:
 
     @property
     def has_partner(self) -> NDArray[np.bool_]:
-        """[n] which images have a partner that is not the image itself."""
-        return self.index != self.partner
+        """[n] which images have partners that are not the image itself."""
+        return self.index != self.partner[: len(self.index)]
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,10 @@ class LoadedBatch:
 
     Attributes:
         index: [n] indices of the images.
-        partner: [n] indices of their partners.
+        partner: [k n] indices of their partners, as in BatchIndices.
         x: [n, 3, side, side] uint8, the images.
         x_partner: the partners likewise, or None where they were not asked for.
-        has_partner: [n] which images have a partner that is not the image itself.
+        has_partner: [n] which images have partners that are not the image itself.
         x_positive: [n / 2, 3, side, side] for each image at an even place the most similar one of its class, or None
             likewise; where no image of the set has a class, one of the most similar ones.
         x_negative: for each image at an odd place one of the most similar of other classes, or None likewise.
@@ -87,6 +88,7 @@ class Batches:
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        num_partners: int = 1,
     ) -> None:
         """Prepares the sampling.
 
@@ -97,6 +99,7 @@ class Batches:
             seed: seed of order and partners, >= 0.
             rank: number of this device, from 0.
             world_size: number of devices.
+            num_partners: of each image.
 
         Raises:
             ValueError: if there is nothing to sample, or a number is out of its range.
@@ -114,6 +117,7 @@ class Batches:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.num_partners = num_partners
         classes = images.classes[self.indices]
         self._table = _ClassTable(classes)
         num_labelled = int(np.count_nonzero(classes != UNLABELLED))
@@ -133,8 +137,9 @@ class Batches:
     def at(self, step: int) -> BatchIndices:
         """The images of a step and their partners; the same whenever and wherever they are asked for."""
         chosen = self._choose(step)
-        partner = self._table.others(chosen, np.random.default_rng([_PARTNER, self.seed, step]))
-        return BatchIndices(self.indices[self._own(chosen)], self.indices[self._own(partner)])
+        rng = np.random.default_rng([_PARTNER, self.seed, step])
+        partners = [self._own(self._table.others(chosen, rng)) for _ in range(self.num_partners)]
+        return BatchIndices(self.indices[self._own(chosen)], self.indices[np.concatenate(partners)])
 
     def load(self, step: int, partners: bool = True, similar: bool = False) -> LoadedBatch:
         """The batch of a step with its pixels.
