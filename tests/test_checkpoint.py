@@ -29,14 +29,18 @@ def test_a_saved_model_generates_the_same(model: CrossModel, tmp_path: Path) -> 
         assert torch.equal(load_model(path).generator(a, b), model.eval().generator(a, b))
 
 
-def test_a_model_remembers_the_noise_it_learned_with(model: CrossModel, tmp_path: Path) -> None:
-    model.noise_b = 0.75
+@pytest.mark.parametrize("key", ["noise_b", "weight_perceptual"])
+def test_a_model_remembers_how_it_learned(model: CrossModel, tmp_path: Path, key: str) -> None:
+    setattr(model, key, 0.75)
     save_model(model, tmp_path)
-    assert load_model(tmp_path).noise_b == 0.75
+    assert getattr(load_model(tmp_path), key) == 0.75
     config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"noise_b": -1.0}))
-    with pytest.raises(CheckpointError, match="noise_b"):
+    (tmp_path / "config.json").write_text(json.dumps(config | {key: -1.0}))
+    with pytest.raises(CheckpointError, match=key):
         load_model(tmp_path)
+    del config[key]  # of a version that did not know it
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert getattr(load_model(tmp_path), key) == 0
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:

