@@ -23,8 +23,8 @@ WARM_UP = 10
 BATCH = 16
 WEIGHT_SQUARED = 2.0
 """As in training. The other constants were chosen on classes of validation, see docs/lab-notes.md."""
-WEIGHT_CROSS = 0.25
-"""As a share of the weights of the distance between images."""
+WEIGHT_CROSS = 0.4
+"""As a share of the weight of the perceptual loss: for models that learned from pixels alone it does not pay."""
 NUM_CROSSED = 8
 
 
@@ -32,9 +32,10 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     """The extended code A with which the generator draws given images of one class best.
 
     Each image is drawn from its own code B as it is handed out, under the noise of training, which keeps what one image
-    alone shows from being learned. Encoder B must find further noisy codes B again in what is drawn from them, so that
-    pose and expression stay with code B. The start is the mean code A of the images, without offsets; these are learned
-    where code A has no maps. No weight of the model changes, so that nobody else is drawn otherwise than before.
+    alone shows from being learned. Where the model learned with features of photographs these judge here, too, and
+    encoder B must find further noisy codes B again in what is drawn from them, so that the pose stays with code B. The
+    start is the mean code A of the images, without offsets; these are learned where code A has no maps. No weight of
+    the model changes, so that nobody else is drawn otherwise than before.
 
     Args:
         model: in evaluation mode.
@@ -57,17 +58,21 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     # Maps can say all that images show; with offsets beside them the pose would get into code A.
     a = (a if model.config.maps_a else _extended(model, a)).to(device).requires_grad_()
     generator, read_b, rng = frozen(model.generator), frozen(model.encoder_b), torch.Generator().manual_seed(seed)
-    distance, weight_cross = _distance(model), WEIGHT_CROSS * (1 + model.weight_perceptual)
+    distance, weight_cross = _distance(model), WEIGHT_CROSS * model.weight_perceptual
     optimizer = torch.optim.Adam([a], betas=(0.9, 0.99))
+
+    def noisy(b: Code) -> Code:
+        return (b + model.noise_b * torch.randn(b.shape, generator=rng)).to(device)
+
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = LR * min(1, (step + 1) / WARM_UP) * (1 - step / steps)
         chosen = torch.randperm(len(images), generator=rng)[:BATCH]
-        crossed = torch.randint(len(images), (NUM_CROSSED,), generator=rng)
-        b = codes_b[torch.cat([chosen, crossed])]
-        b = (b + model.noise_b * torch.randn(b.shape, generator=rng)).to(device)
         x = to_unit(torch.from_numpy(images[chosen.numpy()]).to(device))
-        x_generated, x_crossed = generator(a.expand(len(b), -1), b).split([len(x), NUM_CROSSED])
-        loss = distance(x, x_generated) + weight_cross * code_cycle_loss(b[len(x) :], read_b(x_crossed))
+        b = noisy(codes_b[chosen])
+        loss = distance(x, generator(a.expand(len(b), -1), b))
+        if weight_cross > 0:
+            b = noisy(codes_b[torch.randint(len(images), (NUM_CROSSED,), generator=rng)])
+            loss = loss + weight_cross * code_cycle_loss(b, read_b(generator(a.expand(len(b), -1), b)))
         (a.grad,) = torch.autograd.grad(loss, [a])
         optimizer.step()
     return _extended(model, a.detach().cpu())

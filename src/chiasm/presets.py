@@ -84,6 +84,22 @@ def portraits() -> Config:
     )
 
 
+def typefaces() -> Config:
+    """Characters of many typefaces, to complete typefaces never seen: 32 px, code A from up to four characters, a short
+    code B; half an hour."""
+    return changed(
+        identity(),
+        {
+            "data.partners": 4,
+            "model.side_px": 32,
+            "model.dense_widths": (256, 256, 256),
+            "model.generator_widths": (128, 96, 48),
+            "loss.decay_b": 1e-2,
+            "train.max_minutes": 30.0,
+        },
+    )
+
+
 def partial() -> Config:
     """A tenth of the images with their class: `compact`, to which an unlabelled image is its own partner."""
     return changed(identity(), {"data.supervision": "partial"})
@@ -150,6 +166,7 @@ PRESETS: dict[str, Callable[[], Config]] = {
     "original": original,
     "original-small": original_small,
     "tiny": tiny,
+    "typefaces": typefaces,
     "unlabelled": unlabelled,
 }
 
