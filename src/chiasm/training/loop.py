@@ -102,10 +102,8 @@ class Loop:
         shown = keep_classes(hide_labels(images, config.data), split.train)
         self.fabric, self.config, self.folder, self.progress_bar = fabric, config, folder, progress_bar
         self.schedule = schedule
-        devices = (fabric.global_rank, fabric.world_size)
-        self.batches = Batches(
-            shown, split.train, train.batch_size, train.seed, *devices, num_partners=config.data.partners
-        )
+        device = fabric.global_rank, fabric.world_size
+        self.batches = Batches(shown, split.train, train.batch_size, train.seed, *device, config.data.partners)
         self.classes = shown.classes
         self.budget = Budget.of(train, self.batches.steps_per_epoch)
         self.validation = Validation(
