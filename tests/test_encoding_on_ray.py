@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,11 @@ def test_other_images_on_a_machine_are_refused(made: Path, cluster, monkeypatch:
 def encoders(machine) -> list[str]:
     """The processes of a machine that encode."""
     raylet = psutil.Process(machine.all_processes["raylet"][0].process.pid)
-    return [name for child in raylet.children() if "MapWorker" in (name := " ".join(child.cmdline()))]
+    names = []
+    for child in raylet.children():
+        with suppress(psutil.Error):  # it has ended meanwhile
+            names.append(" ".join(child.cmdline()))
+    return [name for name in names if "MapWorker" in name]
 
 
 def test_a_machine_killed_midway_loses_nothing_and_doubles_nothing(made: Path, cluster) -> None:
