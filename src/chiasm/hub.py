@@ -116,7 +116,6 @@ def _people(repo: str, commit: str) -> list[str]:
     try:
         found = list(HfApi(library_name="chiasm").list_repo_tree(repo, PEOPLE_FOLDER, revision=commit))
     # As in _explained: its types do not show the last.
-    # mypy does not see all that this module exports.
     except (errors.EntryNotFoundError, errors.OfflineModeIsEnabled, errors.HTTPError):  # type: ignore[attr-defined]
         return []
     files = [file for file in found if isinstance(file, RepoFile) and file.size <= MAX_PERSON_BYTES]
@@ -157,7 +156,6 @@ def _explained(repo: str) -> Iterator[None]:
         raise HubError(f"{repo}: {_of_status(error.response.status_code)}") from error
     # The last is the base of all errors of the connection, re-exported from whatever library huggingface_hub uses,
     # which its types do not show.
-    # Likewise.
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.HTTPError) as error:  # type: ignore[attr-defined]
         told = "no folder here, and the Hub cannot be reached"
         raise HubError(f"{repo}: {told}; check the name, the network, HF_ENDPOINT and HF_HUB_OFFLINE.") from error
