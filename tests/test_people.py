@@ -84,7 +84,8 @@ def test_a_model_that_learned_with_features_of_photographs_adapts_with_them(trai
     images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])
     x, b = to_unit(torch.from_numpy(images)), encode(model, images)[1]
     errors = []
-    for model.weight_perceptual in (0.0, 2.0):
+    for weight in (0.0, 2.0):
+        model.weight_perceptual = weight
         drawn = generate(model, adapt_code(model, images, steps=40).expand(3, -1), b)
         errors.append(float(perceptual_loss(features(x), features(drawn))))
     assert errors[1] < errors[0]
