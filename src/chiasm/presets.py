@@ -48,7 +48,7 @@ def original_small() -> Config:
 
 def compact() -> Config:
     """The default: 64 px, narrow towards the output, same-class swap with a noisy code B; ten minutes."""
-    return Config()
+    return changed(Config(), {"model.encoder_widths": (32, 64, 128), "model.encoder_stride": 4, "loss.noise_b": 0.35})
 
 
 def identity() -> Config:
@@ -58,14 +58,22 @@ def identity() -> Config:
 
 def faces() -> Config:
     """Photographs in which a head stands a little elsewhere every time: code B must not tell where exactly."""
-    return changed(identity(), {"model.encoder_b": "pooled", "loss.shift_b": 0.08, "loss.weight_consistency": 3e-3})
+    return changed(
+        Config(),
+        {
+            "model.encoder_b": "pooled",
+            "loss.shift_b": 0.08,
+            "loss.weight_consistency": 3e-3,
+            "train.max_minutes": 15.0,
+        },
+    )
 
 
 def portraits() -> Config:
     """Aligned photographs of many people, to mix people never seen: code A has maps, and learns from mirror images of
     what it must draw as well; an hour."""
     return changed(
-        identity(),
+        Config(),
         {
             "data.fit": "close",
             "data.a_ignores": ("flip",),
@@ -88,7 +96,7 @@ def typefaces() -> Config:
     """Characters of many typefaces, to complete typefaces never seen: 32 px, code A from up to four characters, a short
     code B; half an hour."""
     return changed(
-        identity(),
+        Config(),
         {
             "data.partners": 4,
             "model.side_px": 32,
@@ -101,14 +109,14 @@ def typefaces() -> Config:
 
 
 def partial() -> Config:
-    """A tenth of the images with their class: `compact`, to which an unlabelled image is its own partner."""
-    return changed(identity(), {"data.supervision": "partial"})
+    """A tenth of the images with their class: an unlabelled image is its own partner."""
+    return changed(Config(), {"data.supervision": "partial", "train.max_minutes": 15.0})
 
 
 def unlabelled() -> Config:
     """Images without any label: code A is read from images turned and mirrored, and must draw them as they were."""
     return changed(
-        compact(),
+        Config(),
         {
             "data.supervision": "augmentations",
             "data.a_ignores": ("rotate", "flip"),
@@ -120,7 +128,7 @@ def unlabelled() -> Config:
 def photo() -> Config:
     """128 px in the manner of `compact`; an hour."""
     return changed(
-        compact(),
+        Config(),
         {
             "model.side_px": 128,
             "model.code_a": 256,
@@ -135,7 +143,7 @@ def photo() -> Config:
 def tiny() -> Config:
     """A few seconds from end to end, for tests."""
     return changed(
-        compact(),
+        Config(),
         {
             "data.avatars.num_people": 12,
             "data.avatars.num_expressions": 2,

@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 import torch
 
-from chiasm.config import EncoderKind
+from chiasm.config import ConfigError, EncoderKind
 from chiasm.networks import CrossModel
 from chiasm.networks.encoder import ENCODERS
 from chiasm.presets import tiny
@@ -38,6 +38,20 @@ def test_maps_of_code_a_stand_where_the_image_changes(kind: str) -> None:
         where = changed.view(channels, px, px).abs().sum(dim=0)
         assert where[0, 0] > 0
         assert where[-1, -1] == 0
+
+
+def test_a_first_block_of_stride_4_halves_twice_and_leaves_maps_their_places() -> None:
+    sizes = {"side_px": 32, "generator_widths": (8, 8, 8, 8), "encoder_stride": 4}
+    config = dataclasses.replace(tiny().model, **sizes, code_a=5, maps_a=(3, 2))
+    model = CrossModel(config).eval()
+    first = model.encoder_b.layers[0]
+    assert (first.kernel_size, first.stride) == ((8, 8), (4, 4))
+    assert model.encoder_b(torch.randn(2, 3, 32, 32)).shape == (2, config.code_b)
+    assert model.encoder_a(torch.randn(2, 3, 32, 32)).shape == (2, 5 + 3 * 4**2 + 2 * 8**2)
+    with pytest.raises(ConfigError, match="model.maps_a"):  # no block gives a map of half the side
+        dataclasses.replace(config, maps_a=(3, 2, 1))
+    with pytest.raises(ConfigError, match="model.side_px"):
+        dataclasses.replace(config, side_px=36)
 
 
 def test_the_generator_draws_from_every_map() -> None:

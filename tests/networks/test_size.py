@@ -20,7 +20,8 @@ CONFIGS = {name: PRESETS[name]().model for name in ("tiny", "compact", "faces", 
         generator_widths=(8, 6, 4, 3),
         head_widths=(5, 2),
         rgb_kernel=5,
-    )
+    ),
+    "strided": ModelConfig(encoder_widths=(6, 8), encoder_stride=4, encoder_a="pooled", maps_a=(3, 2)),
 }
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from chiasm.checkpoint import flatten_optimizer, restore_optimizer
-from chiasm.training.muon import MAX_WEIGHTS, STEP_RMS, Muon, orthogonalize, split_matrices
+from chiasm.training.muon import MAX_WEIGHTS, OTHERS_SHARE, STEP_RMS, Muon, orthogonalize, split_matrices
 
 
 class Net(nn.Module):
@@ -52,8 +52,10 @@ def test_matrices_are_those_of_the_networks_that_suit_by_size() -> None:
     assert names(net, groups, orthogonal=True) == {"conv.weight", "dense.weight"}
     assert {"weight", "bias"} == names(adversary, groups, orthogonal=False)
     assert sum(len(group["params"]) for group in groups) == len(list(both.parameters()))
-    assert all(group["lr_share"] == 2.0 for group in groups)
-    assert not any(group["orthogonal"] for group in split_matrices([{"params": list(net.parameters())}], None))
+    assert {group["orthogonal"]: group["lr_share"] for group in groups} == {True: 2.0, False: 2.0 * OTHERS_SHARE}
+    (alone,) = split_matrices([{"params": list(net.parameters()), "lr_share": 2.0}], None)
+    assert not alone["orthogonal"]
+    assert alone["lr_share"] == 2.0
 
 
 def stepped(optimizer: torch.optim.Optimizer, net: nn.Module, num: int) -> None:
@@ -67,7 +69,7 @@ def stepped(optimizer: torch.optim.Optimizer, net: nn.Module, num: int) -> None:
 
 
 def muon(net: nn.Module) -> Muon:
-    return Muon(split_matrices([{"params": list(net.parameters())}], net), lr=0.01, betas=(0.5, 0.99))
+    return Muon(split_matrices([{"params": list(net.parameters()), "lr_share": 1.0}], net), lr=0.01, betas=(0.5, 0.99))
 
 
 def test_matrices_step_by_the_orthogonal_factor_and_the_rest_as_in_adam() -> None:

@@ -13,7 +13,7 @@ from chiasm.config import ModelConfig
 
 
 class Encoder(nn.Module):
-    """Stride-2 blocks of [Conv 4x4, BatchNorm, LeakyReLU 0.2], then what is left becomes the code.
+    """Strided blocks of [Conv, BatchNorm, LeakyReLU 0.2], then what is left becomes the code.
 
     Args:
         layers: these.
@@ -39,20 +39,17 @@ class Encoder(nn.Module):
 
 def spatial(config: ModelConfig, code_width: int, maps: Sequence[int] = ()) -> Encoder:
     """The last convolution covers the whole remaining map: each place is seen apart."""
-    layers: list[nn.Module] = []
-    for before, width in pairwise([3, *config.encoder_widths]):
-        layers += _block(before, width, kernel=4, stride=2, padding=1)
+    layers = [layer for block in _strided(config) for layer in block]
     read = _maps(config, maps, len(layers))
-    rest_px = config.side_px >> len(config.encoder_widths)
+    rest_px = config.side_px >> config.encoder_halvings
     return Encoder(layers + _code(config, code_width, kernel=rest_px), read)
 
 
 def pooled(config: ModelConfig, code_width: int, maps: Sequence[int] = ()) -> Encoder:
-    """Twice as deep, a block of 3x3 convolutions after each stride-2 one; the mean over all places, then the code."""
+    """Twice as deep, a block of 3x3 convolutions after each strided one; the mean over all places, then the code."""
     layers: list[nn.Module] = []
-    for before, width in pairwise([3, *config.encoder_widths]):
-        layers += _block(before, width, kernel=4, stride=2, padding=1)
-        layers += _block(width, width, kernel=3, stride=1, padding=1)
+    for block, width in zip(_strided(config), config.encoder_widths, strict=True):
+        layers += block + _block(width, width, kernel=3, stride=1, padding=1)
     read = _maps(config, maps, len(layers))
     layers += [nn.AdaptiveAvgPool2d(1), *_code(config, code_width, kernel=1)]
     return Encoder(layers, read)
@@ -66,11 +63,21 @@ maps beside it, to an encoder."""
 def _maps(config: ModelConfig, maps: Sequence[int], num_layers: int) -> dict[int, nn.Module]:
     """A 1x1 convolution for each map, at the end of the stage, of as many layers each, that sees the map's places."""
     layers_each = num_layers // len(config.encoder_widths)
-    stages = [len(config.generator_widths) - 1 - i for i in range(len(maps))]  # the first map is the smallest
+    last = len(config.generator_widths) - 1 - config.encoder_halvings + len(config.encoder_widths)
+    stages = [last - i for i in range(len(maps))]  # the first map is the smallest
     return {
         stage * layers_each - 1: nn.Conv2d(config.encoder_widths[stage - 1], width, 1)
         for stage, width in zip(stages, maps, strict=True)
     }
+
+
+def _strided(config: ModelConfig) -> list[list[nn.Module]]:
+    """The blocks that make the image smaller."""
+    strides = (config.encoder_stride, *(2 for _ in config.encoder_widths[1:]))
+    return [
+        _block(before, width, kernel=2 * stride, stride=stride, padding=stride // 2)
+        for stride, (before, width) in zip(strides, pairwise([3, *config.encoder_widths]), strict=True)
+    ]
 
 
 def _block(in_channels: int, out_channels: int, *, kernel: int, stride: int, padding: int) -> list[nn.Module]:

@@ -16,6 +16,8 @@ MOMENTUM = 0.95
 STEP_RMS = 0.8
 # A step for smaller matrices is hardly more than Adam's; for larger ones it costs as much as the rest of the step.
 MIN_SIDE, MAX_WEIGHTS = 16, 2**20
+# Vectors, and matrices that are too large, step farther by Adam than the step size that suits Muon.
+OTHERS_SHARE = 2.0
 # Odd polynomial of degree five whose repetition takes singular values in (0, 1] to about 1 (0.7 to 1.2).
 LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315
 NUM_ITERATIONS = 5
@@ -97,15 +99,17 @@ def split_matrices(groups: Sequence[dict[str, Any]], networks: nn.Module | None)
     """Parameter groups as Muon takes them.
 
     Args:
-        groups: of all that is trained.
-        networks: what has matrices, if anything; what is trained beside it, such as an adversary, takes Adam's steps.
+        groups: of all that is trained, each with its share of the step size under `lr_share`.
+        networks: what has matrices, if anything; what is trained beside it, such as an adversary, takes Adam's steps,
+            OTHERS_SHARE times as far.
     """
     matrices = {p for p in networks.parameters() if is_matrix(p)} if networks is not None else set()
-    split = [
-        {**group, "params": [p for p in group["params"] if (p in matrices) is orthogonal], "orthogonal": orthogonal}
-        for group in groups
-        for orthogonal in (True, False)
-    ]
+    split = []
+    for group in groups:
+        for orthogonal in (True, False):
+            share = group["lr_share"] * (OTHERS_SHARE if networks is not None and not orthogonal else 1.0)
+            params = [p for p in group["params"] if (p in matrices) is orthogonal]
+            split.append({**group, "params": params, "lr_share": share, "orthogonal": orthogonal})
     return [group for group in split if group["params"]]
 
 
