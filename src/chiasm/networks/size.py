@@ -18,11 +18,8 @@ def num_weights(config: ModelConfig) -> int:
     total = 0
     for kind, code in ((config.encoder_a, config.code_a), (config.encoder_b, config.code_b)):
         pooled = kind == "pooled"
-        total += (
-            (4 * config.encoder_stride**2 - 16) * 3 * widths[0]
-            + 16 * _products(3, *widths)
-            + widths[-1] * code * (1 if pooled else rest_px**2)
-        )
+        total += 4 * config.encoder_stride**2 * 3 * widths[0] + 16 * _products(*widths)
+        total += widths[-1] * code * (1 if pooled else rest_px**2)
         total += 9 * sum(width**2 for width in widths) * pooled
     first, *blocks = config.generator_widths
     base_px = config.side_px >> len(blocks)
