@@ -12,8 +12,8 @@ CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constra
 	$(BIN)/pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[dev]'
 	touch $@
 
-demo: .venv/installed  ## train the default preset on the embedded images, ten minutes on two cores
-	$(BIN)/chiasm fit
+demo: .venv/installed  ## train the default preset on the embedded images, five minutes on two cores
+	$(BIN)/chiasm fit --max-minutes 5
 	@echo "mix your own images in the browser: $(BIN)/chiasm serve runs"
 
 test: .venv/installed  ## all tests, a process on each core; then those in a browser, which is one more

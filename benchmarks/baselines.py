@@ -30,11 +30,9 @@ from chiasm.overrides import changed
 from chiasm.presets import from_preset
 from chiasm.training import fit
 from chiasm.training.budget import step_size
-from chiasm.training.muon import OTHERS_SHARE
 
 LATENT_SHARE = 0.6
-# Beside Muon, that is ten times the step of the matrices.
-LATENT_LR_SHARE = 10.0 / OTHERS_SHARE
+LATENT_LR_SHARE = 10.0
 WEIGHT_KL = 1e-3
 WEIGHT_GAN = 0.1
 

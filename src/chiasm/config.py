@@ -268,6 +268,8 @@ class TrainConfig:
     'adam' takes Adam's everywhere."""
     lr: float = 1e-3
     """Step size, until it falls to zero as the budget ends."""
+    adam_share: float = number(1.0, 0)
+    """Beside Muon, Adam's step size as a multiple of lr."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's decay rates of the first and second moments."""
     cooldown: float = number(0.4, 0, 1)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from chiasm.checkpoint import flatten_optimizer, restore_optimizer
-from chiasm.training.muon import MAX_WEIGHTS, OTHERS_SHARE, STEP_RMS, Muon, orthogonalize, split_matrices
+from chiasm.training.muon import MAX_WEIGHTS, STEP_RMS, Muon, orthogonalize, split_matrices
 
 
 class Net(nn.Module):
@@ -48,12 +48,12 @@ def test_orthogonalize_of_nothing_is_nothing() -> None:
 def test_matrices_are_those_of_the_networks_that_suit_by_size() -> None:
     net, adversary = Net(), nn.Linear(16, 40)
     both = nn.ModuleList([net, adversary])
-    groups = split_matrices([{"params": list(both.parameters()), "lr_share": 2.0}], net)
+    groups = split_matrices([{"params": list(both.parameters()), "lr_share": 2.0}], net, adam_share=1.5)
     assert names(net, groups, orthogonal=True) == {"conv.weight", "dense.weight"}
     assert {"weight", "bias"} == names(adversary, groups, orthogonal=False)
     assert sum(len(group["params"]) for group in groups) == len(list(both.parameters()))
-    assert {group["orthogonal"]: group["lr_share"] for group in groups} == {True: 2.0, False: 2.0 * OTHERS_SHARE}
-    (alone,) = split_matrices([{"params": list(net.parameters()), "lr_share": 2.0}], None)
+    assert {group["orthogonal"]: group["lr_share"] for group in groups} == {True: 2.0, False: 3.0}
+    (alone,) = split_matrices([{"params": list(net.parameters()), "lr_share": 2.0}], None, adam_share=1.5)
     assert not alone["orthogonal"]
     assert alone["lr_share"] == 2.0
 

@@ -16,8 +16,6 @@ MOMENTUM = 0.95
 STEP_RMS = 0.8
 # A step for smaller matrices is hardly more than Adam's; for larger ones it costs as much as the rest of the step.
 MIN_SIDE, MAX_WEIGHTS = 16, 2**20
-# Vectors, and matrices that are too large, step farther by Adam than the step size that suits Muon.
-OTHERS_SHARE = 2.0
 # Odd polynomial of degree five whose repetition takes singular values in (0, 1] to about 1 (0.7 to 1.2).
 LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315
 NUM_ITERATIONS = 5
@@ -95,19 +93,21 @@ def orthogonalize(matrices: Float[Tensor, "k rows columns"]) -> Float[Tensor, "k
     return product @ x
 
 
-def split_matrices(groups: Sequence[dict[str, Any]], networks: nn.Module | None) -> list[dict[str, Any]]:
+def split_matrices(
+    groups: Sequence[dict[str, Any]], networks: nn.Module | None, adam_share: float = 1.0
+) -> list[dict[str, Any]]:
     """Parameter groups as Muon takes them.
 
     Args:
         groups: of all that is trained, each with its share of the step size under `lr_share`.
-        networks: what has matrices, if anything; what is trained beside it, such as an adversary, takes Adam's steps,
-            OTHERS_SHARE times as far.
+        networks: what has matrices, if anything; what is trained beside it, such as an adversary, takes Adam's steps.
+        adam_share: beside matrices, the step size of all that takes Adam's steps, as a multiple of theirs.
     """
     matrices = {p for p in networks.parameters() if is_matrix(p)} if networks is not None else set()
     split = []
     for group in groups:
         for orthogonal in (True, False):
-            share = group["lr_share"] * (OTHERS_SHARE if networks is not None and not orthogonal else 1.0)
+            share = group["lr_share"] * (1.0 if orthogonal or networks is None else adam_share)
             params = [p for p in group["params"] if (p in matrices) is orthogonal]
             split.append({**group, "params": params, "lr_share": share, "orthogonal": orthogonal})
     return [group for group in split if group["params"]]
