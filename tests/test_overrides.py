@@ -26,6 +26,8 @@ def test_only_the_settings_asked_for_change() -> None:
         ("loss.gamma.x", 1.0, "loss.gamma.x"),
         ("loss.gamma", "much", "loss.gamma"),
         ("train", 3, "train"),
+        ("model.encoder_stride", 4.0, "give one of 2, 4"),
+        ("model.encoder_stride", True, "give one of 2, 4"),
     ],
 )
 def test_what_cannot_be_is_named(key: str, value: object, named: str) -> None:

@@ -106,7 +106,8 @@ def _from_plain(kind: Any, value: Any, key: str) -> Any:
         require(fits, key, value, f"give {len(arguments)} values")
         return tuple(_from_plain(arguments[0], item, key) for item in value)
     if origin is Literal:
-        require(value in arguments, key, value, f"give one of {', '.join(map(repr, arguments))}")
+        fits = any(type(value) is type(argument) and value == argument for argument in arguments)
+        require(fits, key, value, f"give one of {', '.join(map(repr, arguments))}")
         return value
     options = arguments if origin is UnionType else (kind,)
     if float in options and isinstance(value, int) and not isinstance(value, bool):
