@@ -54,7 +54,7 @@ class ModelConfig:
     encoder_widths: tuple[int, ...] = number((16, 32, 64, 128), 1, 16384)
     """Channels of the encoders' blocks; each block halves the side."""
     encoder_stride: Literal[2, 4] = 2
-    """Stride of the encoders' first block, whose kernel is twice as large: 4 saves half of an encoder's work."""
+    """Stride of the encoders' first block, whose kernel is twice as large: 4 halves the side twice."""
     maps_a: tuple[int, ...] = number((), 1, 1024)
     """Channels of code A's maps, which the generator gets beside its first feature map, its second, and so on: what
     is where, for images in which things are at about the same place. Code A has these numbers beside code_a."""
@@ -94,10 +94,8 @@ class ModelConfig:
             f"the side must be divisible by {2**blocks} for {blocks} halvings; try "
             f"{max(1, round(self.side_px / 2**blocks)) * 2**blocks}, or fewer encoder_widths and generator_widths",
         )
-        doublings = len(self.generator_widths) - 1
-        largest = doublings - self.encoder_halvings + len(self.encoder_widths)
-        seen = not self.maps_a or (len(self.maps_a) <= largest and doublings <= self.encoder_halvings)
-        remedy = "give at most as many as the generator has blocks, and the encoders at least as many halvings as it"
+        seen = all(0 <= block < len(self.encoder_widths) for block in self.maps_blocks)
+        remedy = "no block of the encoders gives maps of that side; give fewer, or more encoder_widths"
         require(seen, "model.maps_a", self.maps_a, remedy)
 
     @property
@@ -110,6 +108,12 @@ class ModelConfig:
         """The sides of code A's maps."""
         base_px = self.side_px >> (len(self.generator_widths) - 1)
         return tuple(base_px << i for i in range(len(self.maps_a)))
+
+    @property
+    def maps_blocks(self) -> tuple[int, ...]:
+        """The encoders' blocks, from 0, that give maps of these sides."""
+        smallest = len(self.generator_widths) - 2 - self.encoder_halvings + len(self.encoder_widths)
+        return tuple(smallest - i for i in range(len(self.maps_a)))
 
     @property
     def width_a(self) -> int:

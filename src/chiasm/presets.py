@@ -126,7 +126,7 @@ def unlabelled() -> Config:
 
 
 def photo() -> Config:
-    """128 px in the manner of `compact`; an hour."""
+    """128 px, wider networks; an hour."""
     return changed(
         Config(),
         {

@@ -115,8 +115,8 @@ def typed(kind: Any) -> st.SearchStrategy[Any]:
     if origin is UnionType:
         return st.one_of([typed(argument) for argument in arguments])
     if origin is Literal:
-        near = [value for word in map(str, arguments[:1]) for value in (word.upper(), word[:-1], word + word)]
-        return st.sampled_from([*arguments, *near])
+        word = str(arguments[0])
+        return st.sampled_from([*arguments, word.upper(), word[:-1]])
     if origin is tuple:
         return st.lists(typed(arguments[0]), max_size=6)
     by_type: dict[Any, st.SearchStrategy[Any]] = {

@@ -63,11 +63,9 @@ maps beside it, to an encoder."""
 def _maps(config: ModelConfig, maps: Sequence[int], num_layers: int) -> dict[int, nn.Module]:
     """A 1x1 convolution for each map, at the end of the stage, of as many layers each, that sees the map's places."""
     layers_each = num_layers // len(config.encoder_widths)
-    last = len(config.generator_widths) - 1 - config.encoder_halvings + len(config.encoder_widths)
-    stages = [last - i for i in range(len(maps))]  # the first map is the smallest
     return {
-        stage * layers_each - 1: nn.Conv2d(config.encoder_widths[stage - 1], width, 1)
-        for stage, width in zip(stages, maps, strict=True)
+        (block + 1) * layers_each - 1: nn.Conv2d(config.encoder_widths[block], width, 1)
+        for block, width in zip(config.maps_blocks, maps, strict=False)
     }
 
 

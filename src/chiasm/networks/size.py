@@ -14,7 +14,6 @@ def num_weights(config: ModelConfig) -> int:
     """The weights of all convolutions and dense layers, biases and BatchNorm aside."""
     widths = config.encoder_widths
     rest_px = config.side_px >> config.encoder_halvings
-    skipped = config.encoder_halvings - len(widths)
     total = 0
     for kind, code in ((config.encoder_a, config.code_a), (config.encoder_b, config.code_b)):
         pooled = kind == "pooled"
@@ -24,7 +23,8 @@ def num_weights(config: ModelConfig) -> int:
     first, *blocks = config.generator_widths
     base_px = config.side_px >> len(blocks)
     total += _products(config.code_b, *config.dense_widths, first * base_px**2) + 9 * _products(first, *blocks)
-    total += sum(k * (widths[len(blocks) - skipped - i - 1] + 9 * blocks[i]) for i, k in enumerate(config.maps_a))
+    for maps, seen, drawn in zip(config.maps_a, config.maps_blocks, blocks, strict=False):
+        total += maps * (widths[seen] + 9 * drawn)
     modulated = sum(blocks) + (sum(config.dense_widths) + first) * config.modulate_dense
     total += 2 * config.code_a * modulated
     head = (blocks[-1], *config.head_widths)
