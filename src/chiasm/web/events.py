@@ -13,3 +13,7 @@ Connect = Callable[[gr.Blocks], None]
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """For what is quick: no veil over the outputs meanwhile. Nothing of the page is an API."""
 SLOW: dict[str, Any] = {"api_visibility": "private"}
+EVERY_S = 2
+WATCHING: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
+"""For the timer of the page, which never rests, and for what it shows. Gradio's client (6.31) closes its stream when an
+answer has come, and leaves behind what was asked in that moment; the next event brings it, unless it waits for it."""

@@ -16,6 +16,11 @@ from chiasm.runs import CONFIG_FILE, MODEL_FILE, RunFolder
 OWN = "web"
 
 
+def written(file: Path) -> int:
+    """When a file was written, in nanoseconds; 0 where there is none."""
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
 @dataclass(frozen=True)
 class ServedFolder:
     """A folder of runs; whatever the page writes is in it.

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from chiasm.web import about, mix, train, trust
+from chiasm.web.events import EVERY_S
 from chiasm.web.folder import ServedFolder
 from chiasm.web.job import Job
 
@@ -55,13 +56,14 @@ def build_page(served: ServedFolder, job: Job, *, local: bool) -> gr.Blocks:
         gr.Markdown("# chiasm\nSplit images into **A**, what they show, and **B**, everything else, and mix the two.")
         models = served.models
         model = gr.Dropdown(models, value=next(iter(models), None), label="Model", filterable=False, elem_id="model")
+        timer = gr.Timer(EVERY_S)
         with gr.Tabs(selected="mix" if models else "train"):
             with gr.Tab("Mix", id="mix", render_children=True):
                 connects = [mix.build(served, model)]
             with gr.Tab("Train", id="train", render_children=True):
-                connects.append(train.build(served, job, model, local))
+                connects.append(train.build(served, job, model, timer, local))
             with gr.Tab("Trust", id="trust", render_children=True):
-                connects.append(trust.build(served, job, model))
+                connects.append(trust.build(served, job, model, timer))
             with gr.Tab("About", id="about", render_children=True):
                 connects.append(about.build(served, model))
         for connect in connects:

@@ -15,7 +15,7 @@ from chiasm.data.find_source import find_source
 from chiasm.image_like import Prepared
 from chiasm.mixing import Mixer
 from chiasm.runs import WEIGHTS_FILE, RunFolder
-from chiasm.web.folder import ServedFolder
+from chiasm.web.folder import ServedFolder, written
 from chiasm.web.uploads import Picture
 
 NUM_EXAMPLES = 16
@@ -38,17 +38,12 @@ def load_mixer(folder: RunFolder) -> Mixer:
     Raises:
         CheckpointError: if there is none.
     """
-    return _load_mixer(folder, _version(folder))
+    return _load_mixer(folder, written(folder.model / WEIGHTS_FILE))
 
 
 @lru_cache(maxsize=2)
 def _load_mixer(folder: RunFolder, version: int) -> Mixer:
     return Mixer.load(folder.path)
-
-
-def _version(folder: RunFolder) -> int:
-    file = folder.model / WEIGHTS_FILE
-    return file.stat().st_mtime_ns if file.exists() else 0
 
 
 @lru_cache(maxsize=8)
@@ -86,7 +81,7 @@ def trained_images(served: ServedFolder, folder: RunFolder, config: Config) -> T
     Raises:
         DataError: if the run's images are not here.
     """
-    return _trained_images(served, folder, config, _version(folder))
+    return _trained_images(served, folder, config, written(folder.model / WEIGHTS_FILE))
 
 
 @lru_cache(maxsize=2)

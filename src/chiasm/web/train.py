@@ -15,14 +15,13 @@ from chiasm.overrides import changed
 from chiasm.presets import PRESETS, from_preset
 from chiasm.runs import STRIP_FILE, RunFolder, read_metrics
 from chiasm.web.curves import curves_figure
-from chiasm.web.events import QUIET, SLOW, Connect
-from chiasm.web.folder import ServedFolder
+from chiasm.web.events import QUIET, SLOW, WATCHING, Connect
+from chiasm.web.folder import ServedFolder, written
 from chiasm.web.job import STOPPED, Job, Progress
 from chiasm.web.showing import figure_file, message, progress, table
 from chiasm.web.uploads import LIMITS, MAX_GROUP, keep_group, safe_name
 
 UPLOADED, HERE, RENDERED = "Photographs uploaded here", "A folder on this machine", "Rendered people, to try it out"
-EVERY_S = 2
 MAX_MINUTES = 7 * 24 * 60
 # Something to see within seconds; and where there is time, less of it spent on looking.
 SHORT_MINUTES, VALIDATE_OFTEN, VALIDATE_SELDOM = 5, 25, 200
@@ -42,7 +41,7 @@ class Source(NamedTuple):
     folder: gr.Textbox
 
 
-def build(served: ServedFolder, job: Job, model: gr.Dropdown, local: bool) -> Connect:
+def build(served: ServedFolder, job: Job, model: gr.Dropdown, timer: gr.Timer, local: bool) -> Connect:
     """Lay out the tab; returns what connects it to the page's loading."""
     tab, source = TrainTab(served, job, local), _lay_out_source(local)
     told = gr.HTML(elem_id="train-told")
@@ -57,24 +56,20 @@ def build(served: ServedFolder, job: Job, model: gr.Dropdown, local: bool) -> Co
         unfinished = gr.Dropdown([], label="Go on with", filterable=False)
         go_on = gr.Button("Go on for as many minutes more")
     state, curves, strip = (gr.HTML(elem_id=name) for name in ("state", "curves", "strip"))
-    timer = gr.Timer(EVERY_S, active=False)
+    seen = gr.State()
 
     _connect_source(tab, source, told)
-    watched = [state, curves, strip, start, stop, go_on, timer]
-    runs = [model, unfinished]
     asked = [source.kind, source.collection, source.folder, preset, minutes]
-    for event in (
-        start.click(tab.start, asked, told, **QUIET),
-        go_on.click(tab.go_on, [unfinished, minutes], told, **QUIET),
-        stop.click(tab.stop, None, told, **QUIET),
-    ):
-        event.then(tab.watch, None, watched, **QUIET)
-    timer.tick(tab.watch, None, watched, **QUIET).then(tab.choices, runs, runs, **QUIET)
+    start.click(tab.start, asked, told, **WATCHING)
+    go_on.click(tab.go_on, [unfinished, minutes], told, **WATCHING)
+    stop.click(tab.stop, None, told, **WATCHING)
+    runs = [seen, model, unfinished]
+    watched = [*runs, state, curves, strip, start, stop, go_on]
+    timer.tick(tab.watch, runs, watched, **WATCHING)
 
     def connect(page: gr.Blocks) -> None:
         page.load(tab.groups, source.collection, source.groups, **QUIET)
-        page.load(tab.watch, None, watched, **QUIET)
-        page.load(tab.choices, runs, runs, **QUIET)
+        page.load(tab.watch, runs, watched, **QUIET)
 
     return connect
 
@@ -169,19 +164,22 @@ class TrainTab:
         self.job.stop()
         return message(["Stopping: what was learned is being saved."], alarming=False)
 
-    def watch(self) -> tuple[Any, ...]:
-        """How the training goes: words, curves, strip, and which buttons may be pressed."""
+    def watch(self, seen: Any, model: str | None, unfinished: str | None) -> tuple[Any, ...]:
+        """How the training goes, where that is news: runs, words, curves, strip, and which buttons may be pressed."""
         now = self.job.progress()
+        folder = RunFolder(self.served.root / now.run)
+        news = now, self.job.stopping, written(folder.metrics), written(folder.figures / STRIP_FILE)
+        if news == seen:
+            return seen, *(gr.skip() for _ in range(8))
         curves = strip = ""
-        if now.kind == "train" and (run := self.served.root / now.run).is_dir():
-            folder = RunFolder(run)
+        if now.kind == "train" and folder.path.is_dir():
             curves = curves_figure(read_metrics(folder.metrics))
             words = "Pairs of held-out images in three rows: originals, mixed, mixed twice."
             strip = figure_file(folder.figures / STRIP_FILE, words, words)
         buttons = [gr.Button(interactive=can) for can in (not now.running, now.running, not now.running)]
-        return _words(now, self.job.stopping), curves, strip, *buttons, gr.Timer(active=now.running)
+        return news, *self._choices(model, unfinished), _words(now, self.job.stopping), curves, strip, *buttons
 
-    def choices(self, model: str | None, unfinished: str | None) -> tuple[Any, Any]:
+    def _choices(self, model: str | None, unfinished: str | None) -> tuple[Any, Any]:
         """Models to mix with and runs to go on with, as of now: first of all that which was trained last."""
         models, runs = self.served.models, self.served.unfinished
         trained = self.job.progress().run

@@ -12,13 +12,12 @@ from chiasm.evaluation import table as technical_table
 from chiasm.evaluation.context import CLASSES, SAMPLES
 from chiasm.files import read_json
 from chiasm.runs import RESULTS_FILE, read_metrics
-from chiasm.web.events import QUIET, Connect
+from chiasm.web.events import QUIET, WATCHING, Connect
 from chiasm.web.folder import ServedFolder
 from chiasm.web.job import Job
 from chiasm.web.showing import details, message, progress, table
 from chiasm.web.words import HEAD, alarms_of_training, plain_alarms, rows_of_evaluation, rows_of_training
 
-EVERY_S = 2
 PARTS = {
     SAMPLES: "New images of people or things that it has learned from",
     CLASSES: "People or things that it has never seen",
@@ -26,24 +25,18 @@ PARTS = {
 NUM_MIXES = 300
 
 
-def build(served: ServedFolder, job: Job, model: gr.Dropdown) -> Connect:
+def build(served: ServedFolder, job: Job, model: gr.Dropdown, timer: gr.Timer) -> Connect:
     """Lay out the tab; returns what connects it to the page's loading."""
     tab = TrustTab(served, job)
     gr.Markdown("All of this is measured on images that were kept from training.")
     shown = gr.HTML(elem_id="trust")
     measure = gr.Button("Measure it (several minutes)")
-    state = gr.HTML()
-    timer = gr.Timer(EVERY_S, active=False)
+    state, seen = gr.HTML(), gr.State()
     model.change(tab.show, model, shown, **QUIET)
-    measure.click(tab.measure, model, state, **QUIET).then(tab.watch, None, [state, measure, timer], **QUIET)
-    ticked = timer.tick(tab.watch, None, [state, measure, timer], **QUIET)
-    ticked.then(tab.show, model, shown, **QUIET)
-
-    def connect(page: gr.Blocks) -> None:
-        page.load(tab.show, model, shown, **QUIET)
-        page.load(tab.watch, None, [state, measure, timer], **QUIET)
-
-    return connect
+    measure.click(tab.measure, model, state, **WATCHING)
+    watched = [seen, state, measure, shown]
+    timer.tick(tab.watch, [seen, model], watched, **WATCHING)
+    return lambda page: page.load(tab.watch, [seen, model], watched, **QUIET)
 
 
 class TrustTab:
@@ -82,14 +75,16 @@ class TrustTab:
             return message(["Something is running already; wait for it, or stop it."])
         return ""
 
-    def watch(self) -> tuple[str, Any, Any]:
-        """How the evaluation goes."""
+    def watch(self, seen: Any, run: str | None) -> tuple[Any, ...]:
+        """How the evaluation goes, where that is news: words, whether another may begin, and what was measured."""
         now = self.job.progress()
+        if now == seen:
+            return seen, gr.skip(), gr.skip(), gr.skip()
         measuring = now.kind == "evaluate" and now.running
         told = progress(now.share, f"Measuring {now.run}. {now.said}") if measuring else ""
         if now.kind == "evaluate" and now.status:
             told = message([f"Measuring {now.run} failed. {now.said.removeprefix('chiasm: ')}"])
-        return told, gr.Button(interactive=not now.running), gr.Timer(active=measuring)
+        return now, told, gr.Button(interactive=not now.running), self.show(run)
 
 
 def _measured(results: dict[str, Any]) -> str:
