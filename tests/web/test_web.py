@@ -11,6 +11,7 @@ import time
 import zlib
 from pathlib import Path
 
+import gradio as gr
 import httpx
 import numpy as np
 import pytest
@@ -196,6 +197,21 @@ def test_a_training_is_stopped_saved_and_gone_on_with(tmp_path: Path) -> None:
     assert job.start("train", "nosuch", ["fit", "--resume", str(tmp_path / "nosuch")], tmp_path / "cache")
     wait_for(lambda: not job.progress().running)
     assert job.progress().said.startswith("chiasm: ")
+
+
+def test_the_page_s_timer_never_rests_and_waits_for_no_answer(runs: Path, home: Path) -> None:
+    with serving(runs, home) as (url, _):
+        page = httpx.get(url + "/config").json()
+    ticks = [event for event in page["dependencies"] if any(kind == "tick" for _, kind in event["targets"])]
+    assert {event["trigger_mode"] for event in ticks} == {"multiple"}
+    assert [part["props"]["active"] for part in page["components"] if part["type"] == "timer"] == [True]
+
+
+def test_watching_sends_what_is_new_alone(runs: Path) -> None:
+    tab = TrainTab(ServedFolder.of(runs), Job(runs / "web"), local=True)
+    seen, model, *_ = tab.watch(None, None, None)
+    assert model.value == "trained"
+    assert tab.watch(seen, None, None) == (seen, *(gr.skip() for _ in range(8)))
 
 
 @pytest.mark.parametrize(

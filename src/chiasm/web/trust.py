@@ -36,7 +36,11 @@ def build(served: ServedFolder, job: Job, model: gr.Dropdown, timer: gr.Timer) -
     measure.click(tab.measure, model, state, **WATCHING)
     watched = [seen, state, measure, shown]
     timer.tick(tab.watch, [seen, model], watched, **WATCHING)
-    return lambda page: page.load(tab.watch, [seen, model], watched, **QUIET)
+
+    def connect(page: gr.Blocks) -> None:
+        page.load(tab.watch, [seen, model], watched, **QUIET)
+
+    return connect
 
 
 class TrustTab:
