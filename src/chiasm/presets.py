@@ -48,7 +48,15 @@ def original_small() -> Config:
 
 def compact() -> Config:
     """The default: 64 px, narrow towards the output, same-class swap with a noisy code B; ten minutes."""
-    return changed(Config(), {"model.encoder_widths": (32, 64, 128), "model.encoder_stride": 4, "loss.noise_b": 0.35})
+    return changed(
+        Config(),
+        {
+            "model.encoder_widths": (32, 64, 128),
+            "model.encoder_stride": 4,
+            "loss.noise_b": 0.35,
+            "train.adam_share": 2.0,
+        },
+    )
 
 
 def identity() -> Config:
