@@ -20,8 +20,12 @@ class PlainGenerator(nn.Module):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         fast, x = self.fast, b
         a, maps = a[:, : fast.widths_a[0]], a[:, fast.widths_a[0] :]
+        if fast.unit_codes:
+            a = a / a.square().mean(dim=1, keepdim=True).sqrt()
         layers = fast.dense_modulation.layers
         for i, dense in enumerate(fast.dense):
+            if fast.unit_codes and i > 0:
+                x = x / x.square().mean(dim=1, keepdim=True).sqrt()
             x = F.leaky_relu(F.linear(x, dense.weight, dense.bias), 0.01)
             if i == len(fast.dense) - 1:
                 x = x.view(len(b), fast.base_px, fast.base_px, -1).permute(0, 3, 1, 2).contiguous()

@@ -1,10 +1,14 @@
 """The check of the site's links; the site itself is built by `make docs`."""
 
+import re
 import runpy
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from chiasm.overrides import flatten, to_dict
+from chiasm.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
 broken_links = runpy.run_path(str(ROOT / "docs" / "site.py"))["broken_links"]
@@ -41,3 +45,34 @@ def test_every_page_of_the_navigation_is_there() -> None:
         "README.md",
         "SECURITY.md",
     }
+
+
+def stated_settings() -> list[tuple[str, str, float]]:
+    """Of docs/method.md's tables of presets, each number in a row of one setting: setting, preset, number.
+
+    A cell is a number, or a number for all presets of its column and in brackets those that have another one.
+    """
+    stated: list[tuple[str, str, float]] = []
+    columns: list[list[str]] = []
+    for line in (ROOT / "docs" / "method.md").read_text(encoding="utf-8").splitlines():
+        first, *cells = [cell.strip() for cell in line[1:-1].split("|")]
+        names = [[name for name in re.findall(r"`([\w-]+)`", cell) if name in PRESETS] for cell in cells]
+        key = re.match(r"`(\w+)`(?!,)", first)
+        if names and all(names):
+            columns = names
+        elif key and len(cells) == len(columns):
+            for cell, presets in zip(cells, columns, strict=True):
+                of_all, _, of_some = cell.partition(" (")
+                others = dict.fromkeys(re.findall(r"`([\w-]+)`", of_some), of_some.rstrip(")").rpartition(" ")[2])
+                numbers = {name: others.get(name, of_all) for name in presets}
+                stated += [(key[1], name, float(n)) for name, n in numbers.items() if re.fullmatch(r"[\d.]+(e-\d)?", n)]
+    return stated
+
+
+def test_the_tables_of_presets_state_what_presets_set() -> None:
+    stated = stated_settings()
+    assert len(stated) > 150
+    for key, preset, number in stated:
+        settings = flatten(to_dict(PRESETS[preset]()))
+        values = [value for name, value in settings.items() if name.rpartition(".")[2] == key]
+        assert number in values or [number] in values, (key, preset, number, values)

@@ -68,6 +68,8 @@ class ModelConfig:
     """Hidden widths of the dense layers between code B and the generator's first feature map."""
     modulate_dense: bool = True
     """Whether code A modulates these dense layers and the first feature map, too, not only the AdaIN layers."""
+    unit_codes: bool = False
+    """Whether code A, apart from its maps, and what one dense layer hands to the next have a root mean square of 1."""
     generator_widths: tuple[int, ...] = number((128, 96, 48, 24), 1, 16384)
     """Channels of the first feature map, then of each upsampling block; each block doubles the side."""
     head_widths: tuple[int, ...] = number((), 1, 16384)
@@ -274,6 +276,9 @@ class TrainConfig:
     """Step size, until it falls to zero as the budget ends."""
     adam_share: float = number(1.0, 0)
     """Beside Muon, Adam's step size as a multiple of lr."""
+    weight_decay: float = number(0.0, 0, 100)
+    """Muon's matrices shrink by this x lr at every step, beside what they learn: steps are of equal size, and would
+    mean ever less to growing matrices."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's decay rates of the first and second moments."""
     cooldown: float = number(0.4, 0, 1)

@@ -89,6 +89,19 @@ def test_every_preset_s_generator_agrees_with_the_plain_one(name: str, num: int)
         assert (fast - wanted).norm() <= 1e-9 * wanted.norm()
 
 
+def test_a_code_of_unit_size_may_be_of_any_length() -> None:
+    config = dataclasses.replace(PRESETS["tiny"]().model, unit_codes=True, maps_a=(2,))
+    model = CrossModel(config).eval()
+    code, generator = model.encoder_a(torch.randn(3, 3, 16, 16)), model.generator
+    torch.testing.assert_close(code[:, : config.code_a].square().mean(dim=1), torch.ones(3))
+    a, b = torch.randn(2, config.width_a), torch.randn(2, config.code_b)
+    longer, turned = a.clone(), a.clone()
+    longer[:, : config.code_a] *= 5
+    turned[:, : config.code_a] *= -1
+    torch.testing.assert_close(generator(longer, b), generator(a, b))
+    assert not torch.allclose(generator(turned, b), generator(a, b), atol=1e-3)
+
+
 def test_adain_gives_the_mean_and_deviation_asked_for() -> None:
     features = torch.randn(2, 3, 16, 24) * 5 + 2
     scale, shift = torch.rand(2, 3) + 0.5, torch.randn(2, 3)

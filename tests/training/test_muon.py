@@ -87,6 +87,18 @@ def test_matrices_step_by_the_orthogonal_factor_and_the_rest_as_in_adam() -> Non
     torch.testing.assert_close(change, expected, atol=1e-5, rtol=1e-3)
 
 
+def test_matrices_alone_shrink_beside_their_steps() -> None:
+    torch.manual_seed(0)
+    net, other = Net(), Net()
+    other.load_state_dict(net.state_dict())
+    groups = split_matrices([{"params": list(net.parameters()), "lr_share": 1.0}], net, weight_decay=2.0)
+    before = net.conv.weight.detach().clone()
+    stepped(Muon(groups, lr=0.01, betas=(0.5, 0.99)), net, 1)
+    stepped(muon(other), other, 1)
+    torch.testing.assert_close(net.conv.weight, other.conv.weight - 0.02 * before)
+    torch.testing.assert_close(net.conv.bias, other.conv.bias)
+
+
 def test_state_survives_a_checkpoint() -> None:
     torch.manual_seed(0)
     net, other = Net(), Net()

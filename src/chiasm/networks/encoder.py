@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from chiasm.config import ModelConfig
+from chiasm.networks.unit_code import unit_code
 
 
 class Encoder(nn.Module):
@@ -19,12 +20,16 @@ class Encoder(nn.Module):
         layers: these.
         maps: by the index of a layer what reads a map from what it gives, in the order in which they follow the code.
 
+    Attributes:
+        unit_code: whether the code is brought to a root mean square of 1.
+
     Source: docs/method.md, sections 2.1 and 2.2.
     """
 
     def __init__(self, layers: list[nn.Module], maps: Mapping[int, nn.Module] | None = None) -> None:
         super().__init__()
         self.layers = nn.Sequential(*layers)
+        self.unit_code = False
         self.maps = nn.ModuleDict({str(index): read for index, read in (maps or {}).items()})
 
     def forward(self, x: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n code"]:
@@ -34,7 +39,8 @@ class Encoder(nn.Module):
             x = layer(x)
             if str(index) in self.maps:
                 seen[str(index)] = x
-        return torch.cat([x.flatten(1), *(read(seen[index]).flatten(1) for index, read in self.maps.items())], dim=1)
+        code = unit_code(x.flatten(1)) if self.unit_code else x.flatten(1)
+        return torch.cat([code, *(read(seen[index]).flatten(1) for index, read in self.maps.items())], dim=1)
 
 
 def spatial(config: ModelConfig, code_width: int, maps: Sequence[int] = ()) -> Encoder:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chiasm.networks.adain import adain
+from chiasm.networks.unit_code import unit_code
 from chiasm.networks.upsample import UpsampleConv
 
 
@@ -63,6 +64,8 @@ class Generator(nn.Module):
         dense_widths: hidden widths of the dense layers.
         modulate_dense: whether code A scales and shifts the channels of the dense layers and of the first map, too,
             in the same way but without normalisation.
+        unit_codes: whether the vector of code A, and what a dense layer takes from another, are brought to a root mean
+            square of 1 first.
         widths: channels of the first map, then of each block.
         maps_a: channels of the maps of code A that stand beside the first map, beside what the first block gives, ...
         head_widths: channels of 5x5 convolutions at full size.
@@ -80,6 +83,7 @@ class Generator(nn.Module):
         *,
         dense_widths: Sequence[int],
         modulate_dense: bool,
+        unit_codes: bool,
         widths: Sequence[int],
         maps_a: Sequence[int] = (),
         head_widths: Sequence[int],
@@ -99,7 +103,7 @@ class Generator(nn.Module):
         head = [widths[-1], *head_widths]
         self.head = nn.ModuleList(nn.Conv2d(head[i], head[i + 1], 5, padding=2) for i in range(len(head) - 1))
         self.rgb = nn.Conv2d(head[-1], 3, rgb_kernel, padding=rgb_kernel // 2)
-        self.output = output
+        self.unit_codes, self.output = unit_codes, output
 
     @property
     def extended_a(self) -> int:
@@ -115,9 +119,11 @@ class Generator(nn.Module):
         offsets = [self.dense_modulation.num_outputs, self.modulation.num_outputs]
         extended = a.shape[1] == self.extended_a
         a, *parts = a.split(self.widths_a + (offsets if extended else []), dim=1)
+        a = unit_code(a) if self.unit_codes else a
         maps, (of_dense, of_blocks) = parts[: len(self.maps)], parts[len(self.maps) :] or (None, None)
         x = b
-        for dense, pair in zip_longest(self.dense, self.dense_modulation(a, of_dense)):
+        for i, (dense, pair) in enumerate(zip_longest(self.dense, self.dense_modulation(a, of_dense))):
+            x = unit_code(x) if self.unit_codes and i > 0 else x
             x = F.leaky_relu(dense(x), 0.01)
             x = x if pair is None else _modulate(x, *pair)
         # The dense layer writes the channels last already: to turn its image would take as long as a convolution.

@@ -32,19 +32,16 @@ class CrossModel(nn.Module):
         require_buildable(config)
         super().__init__()
         self.config, self.fit, self.noise_b, self.weight_perceptual = config, fit, noise_b, weight_perceptual
-        self.encoder_a, self.encoder_b = (
-            ENCODERS[kind](config, width, maps)
-            for kind, width, maps in (
-                (config.encoder_a, config.code_a, config.maps_a),
-                (config.encoder_b, config.code_b, ()),
-            )
-        )
+        self.encoder_a = ENCODERS[config.encoder_a](config, config.code_a, config.maps_a)
+        self.encoder_a.unit_code = config.unit_codes
+        self.encoder_b = ENCODERS[config.encoder_b](config, config.code_b, ())
         self.generator = Generator(
             config.side_px,
             config.code_a,
             config.code_b,
             dense_widths=config.dense_widths,
             modulate_dense=config.modulate_dense,
+            unit_codes=config.unit_codes,
             widths=config.generator_widths,
             maps_a=config.maps_a,
             head_widths=config.head_widths,

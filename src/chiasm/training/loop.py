@@ -119,7 +119,7 @@ class Loop:
             if part is not None:
                 networks = self.objective.model if name == "objective" and train.optimizer == "muon" else None
                 synchronise_statistics(part, fabric)
-                groups = split_matrices(part.parameter_groups(), networks, train.adam_share)
+                groups = split_matrices(part.parameter_groups(), networks, train.adam_share, train.weight_decay)
                 self.parts[name] = (part, Muon(groups, lr, train.betas))
         self.step, self.elapsed_s = 0, 0.0
         compile_networks(self.objective.model, train, self.budget)

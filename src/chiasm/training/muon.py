@@ -48,17 +48,19 @@ class Muon(torch.optim.Adam):
                 loss = closure()
         for group in self.param_groups:
             if group["orthogonal"]:
-                self._step_matrices([p for p in group["params"] if p.grad is not None], group["lr"])
+                given = [p for p in group["params"] if p.grad is not None]
+                self._step_matrices(given, group["lr"], group["weight_decay"])
         super().step()
         return loss
 
-    def _step_matrices(self, parameters: list[Tensor], lr: float) -> None:
+    def _step_matrices(self, parameters: list[Tensor], lr: float, weight_decay: float) -> None:
         updates = [self._momentum(p).reshape(len(p), -1) for p in parameters]
         order = sorted(range(len(updates)), key=lambda i: updates[i].shape)
         for shape, alike in groupby(order, key=lambda i: updates[i].shape):
             index = list(alike)
             steps = orthogonalize(torch.stack([updates[i] for i in index]))
             for i, step in zip(index, steps, strict=True):
+                parameters[i].mul_(1 - lr * weight_decay)
                 parameters[i].add_(step.view_as(parameters[i]), alpha=-lr * STEP_RMS * math.sqrt(max(shape)))
                 parameters[i].grad = None  # so that Adam leaves it alone
 
@@ -94,7 +96,7 @@ def orthogonalize(matrices: Float[Tensor, "k rows columns"]) -> Float[Tensor, "k
 
 
 def split_matrices(
-    groups: Sequence[dict[str, Any]], networks: nn.Module | None, adam_share: float = 1.0
+    groups: Sequence[dict[str, Any]], networks: nn.Module | None, adam_share: float = 1.0, weight_decay: float = 0.0
 ) -> list[dict[str, Any]]:
     """Parameter groups as Muon takes them.
 
@@ -102,6 +104,7 @@ def split_matrices(
         groups: of all that is trained, each with its share of the step size under `lr_share`.
         networks: what has matrices, if anything; what is trained beside it, such as an adversary, takes Adam's steps.
         adam_share: beside matrices, the step size of all that takes Adam's steps, as a multiple of theirs.
+        weight_decay: what matrices shrink by in a step, as a multiple of the step size.
     """
     matrices = {p for p in networks.parameters() if is_matrix(p)} if networks is not None else set()
     split = []
@@ -109,7 +112,10 @@ def split_matrices(
         for orthogonal in (True, False):
             share = group["lr_share"] * (1.0 if orthogonal or networks is None else adam_share)
             params = [p for p in group["params"] if (p in matrices) is orthogonal]
-            split.append({**group, "params": params, "lr_share": share, "orthogonal": orthogonal})
+            decay = weight_decay if orthogonal else 0.0
+            split.append(
+                {**group, "params": params, "lr_share": share, "orthogonal": orthogonal, "weight_decay": decay}
+            )
     return [group for group in split if group["params"]]
 
 
