@@ -87,12 +87,19 @@ def orthogonalize(matrices: Float[Tensor, "k rows columns"]) -> Float[Tensor, "k
     if rows > columns:
         return orthogonalize(matrices.mT).mT
     x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
-    gram, identity = x @ x.mT, torch.eye(rows, device=x.device, dtype=x.dtype)
-    product = identity.expand_as(gram)
-    for _ in range(NUM_ITERATIONS):
-        factor = LINEAR * identity + CUBIC * gram + QUINTIC * (gram @ gram)
-        product, gram = factor @ product, factor @ gram @ factor
+    gram = x @ x.mT
+    product = factor = _factor(gram)
+    for _ in range(NUM_ITERATIONS - 1):
+        gram = factor @ gram @ factor
+        factor = _factor(gram)
+        product = factor @ product
     return product @ x
+
+
+def _factor(gram: Float[Tensor, "k rows rows"]) -> Float[Tensor, "k rows rows"]:
+    """The polynomial of a Gram matrix that multiplies the matrix in one iteration."""
+    identity = torch.eye(gram.shape[-1], device=gram.device, dtype=gram.dtype)
+    return torch.baddbmm(LINEAR * identity + CUBIC * gram, gram, gram, alpha=QUINTIC)
 
 
 def split_matrices(
