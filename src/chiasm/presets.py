@@ -54,9 +54,10 @@ def compact() -> Config:
             "model.encoder_widths": (32, 64, 128),
             "model.encoder_stride": 4,
             "model.unit_codes": True,
-            "loss.noise_b": 0.35,
-            "train.adam_share": 2.0,
+            "loss.noise_b": 0.2,
+            "train.adam_share": 3.0,
             "train.weight_decay": 0.3,
+            "train.validate_every": 1000,
         },
     )
 
