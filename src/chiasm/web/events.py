@@ -15,5 +15,6 @@ QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 SLOW: dict[str, Any] = {"api_visibility": "private"}
 EVERY_S = 2
 WATCHING: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
-"""For the timer of the page, which never rests, and for what it shows. Gradio's client (6.31) closes its stream when an
-answer has come, and leaves behind what was asked in that moment; the next event brings it, unless it waits for it."""
+"""For the page's timer, which never rests, and for the buttons of what it watches. Gradio's client (6.31) closes its
+stream when an answer has come, and leaves behind what was asked in that moment; the next event brings it, unless it
+waits for it."""

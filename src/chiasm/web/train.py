@@ -164,13 +164,13 @@ class TrainTab:
         self.job.stop()
         return message(["Stopping: what was learned is being saved."], alarming=False)
 
-    def watch(self, seen: Any, model: str | None, unfinished: str | None) -> tuple[Any, ...]:
+    def watch(self, seen: Any, model: str | None, unfinished: str | None) -> Any:
         """How the training goes, where that is news: runs, words, curves, strip, and which buttons may be pressed."""
         now = self.job.progress()
         folder = RunFolder(self.served.root / now.run)
         news = now, self.job.stopping, written(folder.metrics), written(folder.figures / STRIP_FILE)
         if news == seen:
-            return seen, *(gr.skip() for _ in range(8))
+            return gr.skip()
         curves = strip = ""
         if now.kind == "train" and folder.path.is_dir():
             curves = curves_figure(read_metrics(folder.metrics))

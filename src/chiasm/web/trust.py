@@ -79,11 +79,11 @@ class TrustTab:
             return message(["Something is running already; wait for it, or stop it."])
         return ""
 
-    def watch(self, seen: Any, run: str | None) -> tuple[Any, ...]:
+    def watch(self, seen: Any, run: str | None) -> Any:
         """How the evaluation goes, where that is news: words, whether another may begin, and what was measured."""
         now = self.job.progress()
         if now == seen:
-            return seen, gr.skip(), gr.skip(), gr.skip()
+            return gr.skip()
         measuring = now.kind == "evaluate" and now.running
         told = progress(now.share, f"Measuring {now.run}. {now.said}") if measuring else ""
         if now.kind == "evaluate" and now.status:
