@@ -95,8 +95,8 @@ class DataConfig:
     """Other images of its class from which an image is drawn in training: code A is the mean over one to so many, and
     drops what changes among them."""
     own_partner: float = number(0.0, 0, 1)
-    """Share of the images that are their own partner, changed as a_ignores says, beside those with another image of
-    their class: code A then learns to read what it has never seen."""
+    """Share of the images that are their own partner, changed as a_ignores says or mirrored by model.mirror_a, beside
+    those with another image of their class: code A then learns to read what it has never seen."""
     vary: tuple[Augmentation, ...] = ()
     """Changes, of the same words, that make other classes of those there are: an image and its partner are changed
     alike."""
@@ -137,9 +137,6 @@ class DataConfig:
         require(
             not both, "data.b_ignores", self.b_ignores, f"code A ignores {' and '.join(both)} already; leave it out"
         )
-        changed = self.own_partner == 0 or bool(self.a_ignores)
-        wanted = "name what code A must ignore, such as flip shift; an image that is its own partner would be copied"
-        require(changed, "data.a_ignores", self.a_ignores, wanted)
         labelled = self.partners == 1 or self.supervision not in ("augmentations", "none")
         wanted = "without labels no image has a partner; give 1"
         require(labelled, "data.partners", self.partners, wanted)

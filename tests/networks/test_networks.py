@@ -102,6 +102,15 @@ def test_a_code_of_unit_size_may_be_of_any_length() -> None:
     assert not torch.allclose(generator(turned, b), generator(a, b), atol=1e-3)
 
 
+def test_an_image_and_its_mirror_image_have_the_same_code_a() -> None:
+    config = dataclasses.replace(PRESETS["tiny"]().model, mirror_a=True, unit_codes=True, maps_a=(2,))
+    model, x = CrossModel(config).eval(), torch.randn(3, 3, 16, 16)
+    code = model.encoder_a(x)
+    torch.testing.assert_close(model.encoder_a(x.flip(-1)), code)
+    torch.testing.assert_close(code[:, : config.code_a].square().mean(dim=1), torch.ones(3))
+    assert not torch.allclose(model.encoder_b(x.flip(-1)), model.encoder_b(x), atol=1e-3)
+
+
 def test_adain_gives_the_mean_and_deviation_asked_for() -> None:
     features = torch.randn(2, 3, 16, 24) * 5 + 2
     scale, shift = torch.rand(2, 3) + 0.5, torch.randn(2, 3)

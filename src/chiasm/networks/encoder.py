@@ -21,7 +21,8 @@ class Encoder(nn.Module):
         maps: by the index of a layer what reads a map from what it gives, in the order in which they follow the code.
 
     Attributes:
-        unit_code: whether the code is brought to a root mean square of 1.
+        unit_code: whether the code, apart from its maps, is brought to a root mean square of 1.
+        mirror: whether an image's code is the mean over it and its mirror image.
 
     Source: docs/method.md, sections 2.1 and 2.2.
     """
@@ -29,18 +30,21 @@ class Encoder(nn.Module):
     def __init__(self, layers: list[nn.Module], maps: Mapping[int, nn.Module] | None = None) -> None:
         super().__init__()
         self.layers = nn.Sequential(*layers)
-        self.unit_code = False
+        self.unit_code = self.mirror = False
         self.maps = nn.ModuleDict({str(index): read for index, read in (maps or {}).items()})
 
     def forward(self, x: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n code"]:
         """Images in [-1, 1] -> codes."""
-        seen = {}
+        x, seen = torch.cat([x, x.flip(-1)]) if self.mirror else x, {}
         for index, layer in enumerate(self.layers):
             x = layer(x)
             if str(index) in self.maps:
                 seen[str(index)] = x
-        code = unit_code(x.flatten(1)) if self.unit_code else x.flatten(1)
-        return torch.cat([code, *(read(seen[index]).flatten(1) for index, read in self.maps.items())], dim=1)
+        parts = [x, *(read(seen[index]) for index, read in self.maps.items())]
+        if self.mirror:
+            parts = [part.unflatten(0, (2, -1)).mean(dim=0) for part in parts]
+        code, *maps = (part.flatten(1) for part in parts)
+        return torch.cat([unit_code(code) if self.unit_code else code, *maps], dim=1)
 
 
 def spatial(config: ModelConfig, code_width: int, maps: Sequence[int] = ()) -> Encoder:
