@@ -46,6 +46,12 @@ BREACHES = (
         f"        indices = {EVERYTHING}\n        self.index = indices if len(indices) <= BANK_SIZE",
     ),
     Breach(
+        "training images alone say whether code A is the mean over mirror images",
+        "training/fit.py",
+        "train = make_split(images, config.data).train",
+        f"train = __import__('numpy').{EVERYTHING.removeprefix('np.')}",
+    ),
+    Breach(
         "the labels of held-out images are not known to training",
         "training/loop.py",
         "keep_classes(hide_labels(images, config.data), split.train)",

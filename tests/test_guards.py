@@ -25,6 +25,7 @@ from chiasm.evaluation.references import mean_image
 from chiasm.objective import build_objective
 from chiasm.overrides import changed, lookup
 from chiasm.presets import tiny, unlabelled
+from chiasm.runs import RunFolder
 from chiasm.training import fit
 
 
@@ -48,6 +49,21 @@ def train(images: ImageSet, split: Split, config: Config, build: Any, folder: Pa
     patch.setattr(module, "open_data", lambda *args, **options: images)
     patch.setattr(module, "make_split", lambda *args: split)
     return fit(config, runs=folder, build=build, progress_bar=False).run
+
+
+def test_whether_a_mirror_shows_the_same_class_is_asked_of_training_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held-out images that are bright on a side of their class change nothing."""
+    config = changed(tiny(), {"model.mirror_a": "auto", "train.steps": 1})
+    images = open_data(config.data, config.model.side_px, progress_bar=False)
+    split = make_split(images, dataclasses.replace(config.data, held_out=0.5))
+    outside, half = outside_of_training(split), config.model.side_px // 2
+    pixels, left = np.array(images.images), outside[images.classes[outside] % 2 == 0]
+    pixels[outside, :, :, half:], pixels[left, :, :, half:], pixels[left, :, :, :half] = 255, 0, 255
+    other = dataclasses.replace(images, images=pixels)
+    runs = [train(one, split, config, build_objective, tmp_path, monkeypatch) for one in (images, other)]
+    assert [RunFolder.open(run)[1].model.mirror_a for run in runs] == ["on", "on"]
 
 
 @pytest.mark.parametrize("method", ["default", *METHODS])

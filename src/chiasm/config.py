@@ -62,9 +62,9 @@ class ModelConfig:
     """How encoder A ends: 'spatial' has weights for each place, 'pooled' is twice as deep and takes their mean."""
     encoder_b: EncoderKind = "spatial"
     """Likewise encoder B."""
-    mirror_a: bool = False
-    """Whether code A is the mean over an image and its mirror image: for things that a mirror shows from another side,
-    such as faces."""
+    mirror_a: Literal["auto", "on", "off"] = "off"
+    """Whether code A is the mean over an image and its mirror image: 'on' for classes that a mirror leaves the same,
+    such as people, who show two views then; 'auto' where the classes of the training images tell no side."""
     code_block: bool = False
     """Whether the codes end in BatchNorm and LeakyReLU as in the original, instead of a plain linear map."""
     dense_widths: tuple[int, ...] = number((256,), 1, 16384)
@@ -334,8 +334,8 @@ class Config:
         halvings, side_px = len(self.gan.widths), self.model.side_px
         remedy = f"{halvings} halvings are too many for {side_px} px; give fewer widths"
         require(self.gan.weight == 0 or 2**halvings <= side_px, "gan.widths", self.gan.widths, remedy)
-        changed = self.data.own_partner == 0 or self.data.a_ignores or self.model.mirror_a
+        changed = self.data.own_partner == 0 or self.data.a_ignores or self.model.mirror_a == "on"
         remedy = (
-            "an image that is its own partner would be copied; name what code A must ignore, or give model.mirror_a"
+            "an image that is its own partner would be copied; name what code A must ignore, or --model.mirror_a on"
         )
         require(bool(changed), "data.a_ignores", self.data.a_ignores, remedy)

@@ -54,6 +54,7 @@ def compact() -> Config:
             "model.encoder_widths": (32, 64, 128),
             "model.encoder_stride": 4,
             "model.unit_codes": True,
+            "model.mirror_a": "auto",
             "loss.noise_b": 0.2,
             "train.adam_share": 3.0,
             "train.weight_decay": 0.3,
@@ -81,23 +82,27 @@ def faces() -> Config:
 
 
 def portraits() -> Config:
-    """Aligned photographs of many people, to mix people never seen: code A has maps, and learns from mirror images of
-    what it must draw as well; an hour."""
+    """Aligned photographs of many people, to mix people never seen: code A has maps, is the mean over an image and its
+    mirror image, and learns from what it must draw as well; an hour."""
     return changed(
         Config(),
         {
             "data.fit": "close",
-            "data.a_ignores": ("flip",),
-            "data.own_partner": 0.3,
+            "data.own_partner": 0.2,
             "data.vary": ("light", "colour"),
-            "data.strength.flip": 1.0,
             "data.strength.light": 0.15,
             "data.strength.colour": 0.1,
+            "model.encoder_widths": (32, 64, 128, 256),
             "model.encoder_a": "pooled",
             "model.maps_a": (32, 16),
-            "loss.weight_perceptual": 2.0,
-            "loss.weight_contrastive": 0.0,
+            "model.mirror_a": "on",
+            "model.unit_codes": True,
+            "loss.weight_perceptual": 8.0,
             "loss.weight_difference": 0.0,
+            "loss.weight_adversary": 0.05,
+            "train.batch_size": 32,
+            "train.adam_share": 2.0,
+            "train.weight_decay": 0.3,
             "train.max_minutes": 60.0,
         },
     )

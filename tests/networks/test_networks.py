@@ -103,7 +103,7 @@ def test_a_code_of_unit_size_may_be_of_any_length() -> None:
 
 
 def test_an_image_and_its_mirror_image_have_the_same_code_a() -> None:
-    config = dataclasses.replace(PRESETS["tiny"]().model, mirror_a=True, unit_codes=True, maps_a=(2,))
+    config = dataclasses.replace(PRESETS["tiny"]().model, mirror_a="on", unit_codes=True, maps_a=(2,))
     model, x = CrossModel(config).eval(), torch.randn(3, 3, 16, 16)
     code = model.encoder_a(x)
     torch.testing.assert_close(model.encoder_a(x.flip(-1)), code)

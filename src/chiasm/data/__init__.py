@@ -6,6 +6,7 @@ from chiasm.data.describe import announce, contact_sheet, describe
 from chiasm.data.find_source import open_data
 from chiasm.data.image_set import UNLABELLED, DataError, ImageSet
 from chiasm.data.labels import hide_labels, keep_classes
+from chiasm.data.mirror import tells_no_side
 from chiasm.data.sources.fonts import draw_character
 from chiasm.data.splits import Split, load_names, load_split, make_split, save_split, split_of_new
 from chiasm.data.written import save_image
@@ -30,6 +31,7 @@ __all__ = [
     "save_image",
     "save_split",
     "split_of_new",
+    "tells_no_side",
     "hide_labels",
     "keep_classes",
 ]

@@ -70,10 +70,15 @@ class NegativeBank:
         return self.index[nearest[np.arange(len(x)), choice]]
 
 
-def _small(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """[n, 3, side, side] bytes -> means over blocks of at least 8 x 8 pixels, flat, about [-1, 1]."""
+def shrink(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """[n, 3, side, side] bytes -> means over blocks of at least 8 x 8 pixels, [n, 3, height, width], about [-1, 1]."""
     num, channels, side, _ = images.shape
     block = max(1, side // SMALL_PX)
     kept = side // block * block
     blocks = images[:, :, :kept, :kept].reshape(num, channels, kept // block, block, kept // block, block)
-    return (blocks.mean(axis=(3, 5), dtype=np.float32) / 127.5 - 1).reshape(num, -1)
+    return blocks.mean(axis=(3, 5), dtype=np.float32) / 127.5 - 1
+
+
+def _small(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Likewise, flat."""
+    return shrink(images).reshape(len(images), -1)

@@ -33,7 +33,7 @@ class CrossModel(nn.Module):
         super().__init__()
         self.config, self.fit, self.noise_b, self.weight_perceptual = config, fit, noise_b, weight_perceptual
         self.encoder_a = ENCODERS[config.encoder_a](config, config.code_a, config.maps_a)
-        self.encoder_a.unit_code, self.encoder_a.mirror = config.unit_codes, config.mirror_a
+        self.encoder_a.unit_code, self.encoder_a.mirror = config.unit_codes, config.mirror_a == "on"
         self.encoder_b = ENCODERS[config.encoder_b](config, config.code_b, ())
         self.generator = Generator(
             config.side_px,

@@ -14,10 +14,21 @@ from lightning_fabric import Fabric
 
 from chiasm.checkpoint import saved_steps
 from chiasm.config import Config, ConfigError, TrainConfig
-from chiasm.data import ImageSet, Split, announce, hide_labels, load_split, make_split, open_data, save_split
+from chiasm.data import (
+    ImageSet,
+    Split,
+    announce,
+    hide_labels,
+    keep_classes,
+    load_split,
+    make_split,
+    open_data,
+    save_split,
+    tells_no_side,
+)
 from chiasm.networks.size import require_buildable
 from chiasm.objective import build_objective
-from chiasm.overrides import flatten, to_dict
+from chiasm.overrides import changed, flatten, to_dict
 from chiasm.runs import RunError, RunFolder, RunWriteError
 from chiasm.training.budget import Schedule, step_size
 from chiasm.training.hardware import end_with_parent, num_machines, require_devices
@@ -69,6 +80,7 @@ def fit(
     run, before = _choose(fabric, config, name, runs, resume, overwrite)
     with run.lock() if fabric.is_global_zero else nullcontext():
         images = _open(fabric, config, progress_bar)
+        config = _decided(config, images)
         with _explained(run):
             if before is None and fabric.is_global_zero:
                 run.create(config, overwrite=overwrite)
@@ -121,6 +133,15 @@ def _open(fabric: Fabric, config: Config, progress_bar: bool) -> ImageSet:
             "each class into a subfolder of its own, or train without labels: --preset unlabelled"
         )
     return images
+
+
+def _decided(config: Config, images: ImageSet) -> Config:
+    """A configuration that says what 'auto' comes to with the images of the training."""
+    if config.model.mirror_a != "auto":
+        return config
+    train = make_split(images, config.data).train
+    alike = tells_no_side(keep_classes(hide_labels(images, config.data), train), train)
+    return changed(config, {"model.mirror_a": "on" if alike else "off"})
 
 
 def _keys_that_need_classes(config: Config) -> list[str]:
