@@ -107,6 +107,17 @@ def test_codes_a_are_contrasted_with_those_of_negatives(model: CrossModel, x: to
     assert "contrastive_a" not in objective(batch._replace(is_negative=None), 0.0).terms
 
 
+def test_codes_a_and_b_are_contrasted_with_weights_of_their_own(model: CrossModel, x: torch.Tensor) -> None:
+    batch = Batch(x, x.roll(1, 0), x_positive=x[1::2], x_negative=x[::2], is_negative=torch.tensor([True, True]))
+    both, half, none = (
+        Objective(model, LossConfig(weight_adversary=0.0, weight_contrastive_a=weight)).eval()(batch, 0.0).terms
+        for weight in (None, 0.5, 0.0)
+    )
+    torch.testing.assert_close(half["contrastive_a"], both["contrastive_a"] / 2)
+    torch.testing.assert_close(half["contrastive_b"], both["contrastive_b"])
+    assert both.keys() - none.keys() == {"contrastive_a"}
+
+
 def test_codes_b_of_an_image_with_itself_are_not_contrasted(model: CrossModel, x: torch.Tensor) -> None:
     objective = Objective(model, LossConfig(weight_adversary=0.0, noise_b=0.0, shift_b=0.25))
     alone = torch.zeros(4, dtype=torch.bool)

@@ -177,8 +177,10 @@ class LossConfig:
     decay_b: float = number(1e-3, 0)
     """Weight of the squared length of code B (eq. 11)."""
     weight_contrastive: float = _weight(1.0, "classes", "partners")
-    """Weight of the contrastive loss on codes B of two images of a class, and on codes A of two similar images of
-    different classes; the latter needs weight_difference, too (eq. 12). Needs classes."""
+    """Weight of the contrastive loss on codes B of two images of a class (eq. 12). Needs classes."""
+    weight_contrastive_a: float | None = number(None, 0)
+    """Its weight on codes A of two similar images of different classes, with weight_difference; as weight_contrastive
+    when not given."""
     weight_adversary: float = _weight(0.1, "classes")
     """Weight of hiding the class in code B from an adversary that learns it from there (eq. 16). Needs classes."""
     weight_classifier: float = _weight(0.0, "classes")
@@ -219,6 +221,11 @@ class LossConfig:
     def cycle_b(self) -> float:
         """The weight of eq. 3."""
         return self.gamma if self.gamma_b is None else self.gamma_b
+
+    @property
+    def contrastive_a(self) -> float:
+        """The weight of eq. 12 on codes A."""
+        return self.weight_contrastive if self.weight_contrastive_a is None else self.weight_contrastive_a
 
     @property
     def crosses(self) -> bool:

@@ -84,9 +84,9 @@ class BatchCodes(NamedTuple):
     Attributes:
         a: of x, or of the partners, which show the same class, where those of x are not needed.
         a_partner: the mean over partners, or that of x where there are none.
-        a_negative: of the negatives, where the contrastive loss has a weight.
+        a_negative: of the negatives, where the contrastive loss on codes A has a weight.
         b: of x; in training of randomly shifted images.
-        b_partner: of the first partners likewise, where the contrastive loss has a weight.
+        b_partner: of the first partners likewise, where that on codes B has a weight.
         b_unshifted: of x as it is, where the consistency loss has a weight.
     """
 
@@ -218,7 +218,7 @@ class Objective(nn.Module):
         return BatchCodes(a, a_partner, a_negative, *self._read_codes_b(batch))
 
     def _read_codes_a(self, batch: Batch, needs_own: bool) -> tuple[Code, Code, HalfCode | None]:
-        contrasts = self.config.weight_contrastive > 0 and batch.is_negative is not None
+        contrasts = self.config.contrastive_a > 0 and batch.is_negative is not None
         negative = batch.x_negative if contrasts else None
         partner = batch.x_partner if self.config.weight_swap > 0 else None
         own = batch.x if needs_own or partner is None else None
@@ -258,14 +258,15 @@ class Objective(nn.Module):
 
     def _contrastive_terms(self, batch: Batch, codes: BatchCodes) -> Terms:
         """Eq. 12: codes B of two images of a class, and codes A of similar images of two classes."""
-        weight, terms = self.config.weight_contrastive, Terms()
+        terms = Terms()
         if codes.a_negative is not None:
             width = self.model.config.code_a  # maps differ by what is where
             of_class, of_negative = codes.a_partner[1::2, :width], codes.a_negative[:, :width]
             loss = contrastive_loss(of_class, of_negative, batch.is_negative)
-            terms["contrastive_a"] = weight * loss
+            terms["contrastive_a"] = self.config.contrastive_a * loss
         if codes.b_partner is not None:
-            terms["contrastive_b"] = weight * contrastive_loss(codes.b, codes.b_partner, batch.has_partner)
+            loss = contrastive_loss(codes.b, codes.b_partner, batch.has_partner)
+            terms["contrastive_b"] = self.config.weight_contrastive * loss
         return terms
 
     def _code_terms(self, codes: BatchCodes) -> Terms:
