@@ -65,6 +65,7 @@ def test_a_graph_takes_any_number_of_images_and_hands_out_the_rounded_code_b(
     "changes",
     [
         {"encoder_b": "pooled"},
+        {"mirror_a": "on", "unit_codes": True, "maps_a": (3,)},
         {"code_block": True, "modulate_dense": False, "output": "sigmoid"},
         {"head_widths": (5,), "rgb_kernel": 7, "dense_widths": ()},
     ],
