@@ -23,7 +23,7 @@ WARM_UP = 10
 BATCH = 16
 WEIGHT_SQUARED = 2.0
 """As in training. The other constants were chosen on classes of validation, see docs/lab-notes.md."""
-WEIGHT_CROSS = 0.4
+WEIGHT_CROSS = 0.1
 """As a share of the weight of the perceptual loss: for models that learned from pixels alone it does not pay."""
 NUM_CROSSED = 8
 
