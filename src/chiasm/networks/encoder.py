@@ -35,7 +35,9 @@ class Encoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n code"]:
         """Images in [-1, 1] -> codes."""
-        x, seen = torch.cat([x, x.flip(-1)]) if self.mirror else x, {}
+        if self.mirror:
+            x = torch.cat([x, x.flip(-1)])
+        seen = {}
         for index, layer in enumerate(self.layers):
             x = layer(x)
             if str(index) in self.maps:
