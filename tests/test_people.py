@@ -50,6 +50,7 @@ def test_adapting_draws_the_images_better_and_changes_no_weight(trained: Path, a
     mean = encode(model, images)[0].mean(dim=0)
     assert torch.allclose(start[0, : len(mean)], mean)
     assert not start[0, len(mean) :].any()
+    assert adapted[0, -sum(model.generator.widths_mixing) :].all()
     assert torch.equal(adapted, adapt_code(model, images, steps=60))
 
 
@@ -68,7 +69,7 @@ def test_what_an_adapted_code_draws_shows_the_code_b_it_is_drawn_from(
     assert changes[1] < 0.99 * changes[0]
 
 
-def test_with_maps_no_offset_is_learned(avatars: ImageSet) -> None:
+def test_with_maps_neither_offsets_nor_matrices_are_learned(avatars: ImageSet) -> None:
     model = CrossModel(dataclasses.replace(tiny().model, maps_a=(3,))).eval()
     images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])
     start, adapted = (adapt_code(model, images, steps=steps) for steps in (0, 5))
@@ -98,7 +99,25 @@ def test_a_code_without_offsets_draws_the_same_whether_extended_or_not(model: Cr
     # Scales and shifts are affine in code A, so that offsets can say what another code would.
     mods = [*generator.dense_modulation.layers, *generator.modulation.layers]
     other = torch.cat([torch.zeros(2, 5), *(layer(a) - layer(torch.zeros(2, 5)) for layer in mods)], dim=1)
+    other = torch.nn.functional.pad(other, (0, sum(generator.widths_mixing)))
     assert torch.allclose(generator(other, b), generator(a, b), atol=1e-5)
+
+
+def test_matrices_behind_a_code_mix_what_the_blocks_give(model: CrossModel) -> None:
+    generator, a, b = model.eval().generator, torch.randn(2, 5), torch.randn(2, 7)
+    matrices = [0.1 * torch.randn(len(block.weight), len(block.weight)) for block in generator.blocks]
+    mixing = torch.cat([matrix.flatten() for matrix in matrices])
+    offsets = torch.zeros(2, generator.extended_a - 5 - len(mixing))
+    # The first image's code has the matrices, the second one's has none.
+    extended = torch.cat([a, offsets, torch.stack([mixing, torch.zeros_like(mixing)])], dim=1)
+    drawn = generator(extended, b)
+    assert torch.allclose(drawn[1], generator(a, b)[1], atol=1e-5)
+    with torch.no_grad():
+        for block, matrix in zip(generator.blocks, matrices, strict=True):
+            block.weight += torch.einsum("dc,cijk->dijk", matrix, block.weight)
+            block.bias += matrix @ block.bias
+    assert torch.allclose(drawn[0], generator(a, b)[0], atol=1e-5)
+    assert not torch.allclose(drawn[1], generator(a, b)[1], atol=1e-3)
 
 
 def test_a_person_mixes_wherever_code_a_is_taken(run: Path, photos: Path) -> None:

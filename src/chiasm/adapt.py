@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
 
 from chiasm.inference import encode, to_unit
 from chiasm.losses import Code, code_cycle_loss, perceptual_loss, reconstruction_loss, squared_loss
@@ -19,10 +20,11 @@ from chiasm.people import PersonCode
 
 STEPS = 200
 LR = 0.05
+LR_MIXING = 1e-3
 WARM_UP = 10
 BATCH = 16
 WEIGHT_SQUARED = 2.0
-"""As in training. The other constants were chosen on classes of validation, see docs/lab-notes.md."""
+"""As most presets have it. The other constants were chosen on classes of validation, see docs/lab-notes.md."""
 WEIGHT_CROSS = 0.1
 """As a share of the weight of the perceptual loss: for models that learned from pixels alone it does not pay."""
 NUM_CROSSED = 8
@@ -34,8 +36,9 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     Each image is drawn from its own code B as it is handed out, under the noise of training, which keeps what one image
     alone shows from being learned. Where the model learned with features of photographs these judge here, too, and
     encoder B must find further noisy codes B again in what is drawn from them, so that the pose stays with code B. The
-    start is the mean code A of the images, without offsets; these are learned where code A has no maps. No weight of
-    the model changes, so that nobody else is drawn otherwise than before.
+    start is the mean code A of the images; offsets to scales and shifts, and matrices that mix the channels of each
+    block, are learned where code A has no maps. No weight of the model changes, so that nobody else is drawn otherwise
+    than before.
 
     Args:
         model: in evaluation mode.
@@ -52,34 +55,39 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
 
     Source: docs/method.md, section 2.3; the extended code is that of Abdal et al. 2019 (Image2StyleGAN), section 5.
     """
-    device = next(model.parameters()).device
+    device, generator = next(model.parameters()).device, model.generator
     codes_a, codes_b = encode(model, images)
-    a = codes_a.mean(dim=0, keepdim=True)
-    # Maps can say all that images show; with offsets beside them the pose would get into code A.
-    a = (a if model.config.maps_a else _extended(model, a)).to(device).requires_grad_()
-    generator, read_b, rng = frozen(model.generator), frozen(model.encoder_b), torch.Generator().manual_seed(seed)
+    mixing = sum(generator.widths_mixing)
+    # Maps can say all that images show; with offsets or matrices beside them the pose would get into code A.
+    sizes = [model.config.width_a] if model.config.maps_a else [generator.extended_a - mixing, mixing]
+    start = _extended(model, codes_a.mean(dim=0, keepdim=True))[:, : sum(sizes)].to(device)
+    parts = [part.clone().requires_grad_() for part in start.split(sizes, dim=1)]
+    groups = [{"params": [part], "lr": lr} for part, lr in zip(parts, (LR, LR_MIXING), strict=False)]
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    schedule = LambdaLR(optimizer, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / max(1, steps)))
+    draw, read_b, rng = frozen(generator), frozen(model.encoder_b), torch.Generator().manual_seed(seed)
     distance, weight_cross = _distance(model), WEIGHT_CROSS * model.weight_perceptual
-    optimizer = torch.optim.Adam([a], betas=(0.9, 0.99))
 
     def noisy(b: Code) -> Code:
         return (b + model.noise_b * torch.randn(b.shape, generator=rng)).to(device)
 
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = LR * min(1, (step + 1) / WARM_UP) * (1 - step / steps)
+    for _ in range(steps):
         chosen = torch.randperm(len(images), generator=rng)[:BATCH]
         x = to_unit(torch.from_numpy(images[chosen.numpy()]).to(device))
-        b = noisy(codes_b[chosen])
-        loss = distance(x, generator(a.expand(len(b), -1), b))
+        a, b = torch.cat(parts, dim=1), noisy(codes_b[chosen])
+        loss = distance(x, draw(a.expand(len(b), -1), b))
         if weight_cross > 0:
             b = noisy(codes_b[torch.randint(len(images), (NUM_CROSSED,), generator=rng)])
-            loss = loss + weight_cross * code_cycle_loss(b, read_b(generator(a.expand(len(b), -1), b)))
-        (a.grad,) = torch.autograd.grad(loss, [a])
+            loss = loss + weight_cross * code_cycle_loss(b, read_b(draw(a.expand(len(b), -1), b)))
+        optimizer.zero_grad()
+        loss.backward(inputs=parts)
         optimizer.step()
-    return _extended(model, a.detach().cpu())
+        schedule.step()
+    return _extended(model, torch.cat(parts, dim=1).detach().cpu())
 
 
 def _extended(model: CrossModel, a: Code) -> PersonCode:
-    """With an offset of 0 to every scale and shift behind it, unless it has offsets already."""
+    """With zeros for what an extended code has beyond it."""
     return F.pad(a, (0, model.generator.extended_a - a.shape[1]))
 
 

@@ -54,6 +54,17 @@ def _modulate(x: Float[Tensor, "n values"], scale: Tensor, shift: Tensor) -> Flo
     return (x.unflatten(1, (-1, scale.shape[1])) * scale[:, None] + shift[:, None]).flatten(1)
 
 
+def mix_channels(x: Float[Tensor, "n c h w"], mixing: Float[Tensor, "n c2"]) -> Float[Tensor, "n c h w"]:
+    """Add to every channel a sum of all channels at its place, weighted by each image's own c x c matrix.
+
+    Source: the parallel residual adapter of Rebuffi et al. 2018 (Efficient parametrization of multi-domain deep neural
+    networks), section 3.
+    """
+    places = x.permute(0, 2, 3, 1).flatten(1, 2)  # channels last, as convolutions give them
+    mixed = torch.baddbmm(places, places, mixing.unflatten(1, (x.shape[1], -1)).transpose(1, 2))
+    return mixed.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+
+
 class Generator(nn.Module):
     """Code B becomes a small feature map; blocks of [upsample x2, conv 3x3, LeakyReLU, AdaIN] enlarge it.
 
@@ -100,27 +111,32 @@ class Generator(nn.Module):
         self.blocks = nn.ModuleList(UpsampleConv(widths[i] + beside[i], widths[i + 1]) for i in range(len(widths) - 1))
         self.dense_modulation = Modulation(code_a, [*dense_widths, widths[0]] if modulate_dense else [])
         self.modulation = Modulation(code_a, widths[1:])
+        self.widths_mixing = [width**2 for width in widths[1:]]
         head = [widths[-1], *head_widths]
         self.head = nn.ModuleList(nn.Conv2d(head[i], head[i + 1], 5, padding=2) for i in range(len(head) - 1))
         self.rgb = nn.Conv2d(head[-1], 3, rgb_kernel, padding=rgb_kernel // 2)
         self.unit_codes, self.output = unit_codes, output
 
     @property
+    def widths_offsets(self) -> list[int]:
+        """How many offsets to scales and shifts the dense layers take, and the blocks."""
+        return [self.dense_modulation.num_outputs, self.modulation.num_outputs]
+
+    @property
     def extended_a(self) -> int:
-        """The width of a code A that is followed by an offset to every scale and shift."""
-        return sum(self.widths_a) + self.dense_modulation.num_outputs + self.modulation.num_outputs
+        """The width of a code A that is followed by all offsets, and by a matrix that mixes channels for each block."""
+        return sum(self.widths_a) + sum(self.widths_offsets) + sum(self.widths_mixing)
 
     def forward(self, a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> Float[Tensor, "n 3 side side"]:
         """Codes A and B -> images in [-1, 1] (tanh) or [0, 1] (sigmoid).
 
         A is the vector, then the maps; it may be extended by offsets to the scales and shifts, those of the dense
-        layers first.
+        layers first, and by matrices for mix_channels, one for each block.
         """
-        offsets = [self.dense_modulation.num_outputs, self.modulation.num_outputs]
-        extended = a.shape[1] == self.extended_a
-        a, *parts = a.split(self.widths_a + (offsets if extended else []), dim=1)
+        extension = [*self.widths_offsets, *self.widths_mixing] if a.shape[1] == self.extended_a else []
+        a, *parts = a.split(self.widths_a + extension, dim=1)
         a = unit_code(a) if self.unit_codes else a
-        maps, (of_dense, of_blocks) = parts[: len(self.maps)], parts[len(self.maps) :] or (None, None)
+        maps, (of_dense, of_blocks, *mixings) = parts[: len(self.maps)], parts[len(self.maps) :] or (None, None)
         x = b
         for i, (dense, pair) in enumerate(zip_longest(self.dense, self.dense_modulation(a, of_dense))):
             x = unit_code(x) if self.unit_codes and i > 0 else x
@@ -132,7 +148,9 @@ class Generator(nn.Module):
             if i < len(maps):
                 channels, px = self.maps[i]
                 x = torch.cat([x, maps[i].unflatten(1, (channels, px, px))], dim=1)
-            x = adain(F.leaky_relu(block(x), 0.01), scale, shift)  # n, width, 2h, 2w
+            x = block(x)  # n, width, 2h, 2w
+            x = mix_channels(x, mixings[i]) if mixings else x
+            x = adain(F.leaky_relu(x, 0.01), scale, shift)
         for conv in self.head:
             x = F.leaky_relu(conv(x), 0.01)
         x = self.rgb(x)
