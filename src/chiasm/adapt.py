@@ -20,7 +20,9 @@ from chiasm.people import PersonCode
 
 STEPS = 200
 LR = 0.05
-LR_MIXING = 1e-3
+LR_MIXING = 2e-4
+"""For each image up to NUM_MIXING: matrices learn one image by heart, and leave the others worse."""
+NUM_MIXING = 5
 WARM_UP = 10
 BATCH = 16
 WEIGHT_SQUARED = 2.0
@@ -62,7 +64,8 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     sizes = [model.config.width_a] if model.config.maps_a else [generator.extended_a - mixing, mixing]
     start = _extended(model, codes_a.mean(dim=0, keepdim=True))[:, : sum(sizes)].to(device)
     parts = [part.clone().requires_grad_() for part in start.split(sizes, dim=1)]
-    groups = [{"params": [part], "lr": lr} for part, lr in zip(parts, (LR, LR_MIXING), strict=False)]
+    step_sizes = (LR, LR_MIXING * min(NUM_MIXING, len(images)))
+    groups = [{"params": [part], "lr": lr} for part, lr in zip(parts, step_sizes, strict=False)]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     schedule = LambdaLR(optimizer, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / max(1, steps)))
     draw, read_b, rng = frozen(generator), frozen(model.encoder_b), torch.Generator().manual_seed(seed)

@@ -129,7 +129,8 @@ class Mixer:
             overwrite: whether a person of that name gives way.
 
         Returns:
-            Their code A with an offset to every scale and shift behind it, [1, extended], which generate takes too.
+            Their extended code A, [1, extended], which generate takes too: with offsets to scales and shifts behind it, and
+            matrices that mix channels.
 
         Raises:
             PersonError: for a name that cannot be used, or a folder that has another model.

@@ -57,8 +57,7 @@ def _modulate(x: Float[Tensor, "n values"], scale: Tensor, shift: Tensor) -> Flo
 def mix_channels(x: Float[Tensor, "n c h w"], mixing: Float[Tensor, "n c2"]) -> Float[Tensor, "n c h w"]:
     """Add to every channel a sum of all channels at its place, weighted by each image's own c x c matrix.
 
-    Source: the parallel residual adapter of Rebuffi et al. 2018 (Efficient parametrization of multi-domain deep neural
-    networks), section 3.
+    Source: the residual adapter of Rebuffi et al. 2017 (Learning multiple visual domains with residual adapters).
     """
     places = x.permute(0, 2, 3, 1).flatten(1, 2)  # channels last, as convolutions give them
     mixed = torch.baddbmm(places, places, mixing.unflatten(1, (x.shape[1], -1)).transpose(1, 2))
