@@ -60,7 +60,7 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     device, generator = next(model.parameters()).device, model.generator
     codes_a, codes_b = encode(model, images)
     mixing = sum(generator.widths_mixing)
-    # Maps can say all that images show; with offsets or matrices beside them the pose would get into code A.
+    # Maps can say all that images show: with offsets beside them the pose gets into code A.
     sizes = [model.config.width_a] if model.config.maps_a else [generator.extended_a - mixing, mixing]
     start = _extended(model, codes_a.mean(dim=0, keepdim=True))[:, : sum(sizes)].to(device)
     parts = [part.clone().requires_grad_() for part in start.split(sizes, dim=1)]
