@@ -129,7 +129,7 @@ class Mixer:
             overwrite: whether a person of that name gives way.
 
         Returns:
-            Their extended code A, [1, extended], which generate takes too: with offsets to scales and shifts behind it, and
+            Their extended code A, [1, extended], which generate takes too: behind it are offsets to scales and shifts, and
             matrices that mix channels.
 
         Raises:
