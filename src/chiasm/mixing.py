@@ -129,8 +129,8 @@ class Mixer:
             overwrite: whether a person of that name gives way.
 
         Returns:
-            Their extended code A, [1, extended], which generate takes too: behind it are offsets to scales and shifts, and
-            matrices that mix channels.
+            Their extended code A, [1, extended], which generate takes too: behind the code are offsets to scales and
+            shifts, and matrices that mix channels.
 
         Raises:
             PersonError: for a name that cannot be used, or a folder that has another model.
