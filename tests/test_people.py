@@ -69,6 +69,14 @@ def test_what_an_adapted_code_draws_shows_the_code_b_it_is_drawn_from(
     assert changes[1] < 0.99 * changes[0]
 
 
+def test_matrices_step_farther_the_more_images_there_are(trained: Path, avatars: ImageSet) -> None:
+    model = load_model(trained)
+    images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])
+    mixing = sum(model.generator.widths_mixing)
+    of_one, of_three = (adapt_code(model, images[:num], steps=5)[0, -mixing:].abs().max() for num in (1, 3))
+    assert of_three > 2 * of_one
+
+
 def test_with_maps_neither_offsets_nor_matrices_are_learned(avatars: ImageSet) -> None:
     model = CrossModel(dataclasses.replace(tiny().model, maps_a=(3,))).eval()
     images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])

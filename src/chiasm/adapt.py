@@ -21,7 +21,7 @@ from chiasm.people import PersonCode
 STEPS = 200
 LR = 0.05
 LR_MIXING = 2e-4
-"""For each image up to NUM_MIXING: matrices learn one image by heart, and leave the others worse."""
+"""For each image up to NUM_MIXING: matrices that step farther learn few images by heart."""
 NUM_MIXING = 5
 WARM_UP = 10
 BATCH = 16

@@ -54,7 +54,7 @@ def _modulate(x: Float[Tensor, "n values"], scale: Tensor, shift: Tensor) -> Flo
     return (x.unflatten(1, (-1, scale.shape[1])) * scale[:, None] + shift[:, None]).flatten(1)
 
 
-def mix_channels(x: Float[Tensor, "n c h w"], mixing: Float[Tensor, "n c2"]) -> Float[Tensor, "n c h w"]:
+def _mix_channels(x: Float[Tensor, "n c h w"], mixing: Float[Tensor, "n c2"]) -> Float[Tensor, "n c h w"]:
     """Add to every channel a sum of all channels at its place, weighted by each image's own c x c matrix.
 
     Source: the residual adapter of Rebuffi et al. 2017 (Learning multiple visual domains with residual adapters).
@@ -130,7 +130,7 @@ class Generator(nn.Module):
         """Codes A and B -> images in [-1, 1] (tanh) or [0, 1] (sigmoid).
 
         A is the vector, then the maps; it may be extended by offsets to the scales and shifts, those of the dense
-        layers first, and by matrices for mix_channels, one for each block.
+        layers first, and by matrices for _mix_channels, one for each block.
         """
         extension = [*self.widths_offsets, *self.widths_mixing] if a.shape[1] == self.extended_a else []
         a, *parts = a.split(self.widths_a + extension, dim=1)
@@ -148,7 +148,7 @@ class Generator(nn.Module):
                 channels, px = self.maps[i]
                 x = torch.cat([x, maps[i].unflatten(1, (channels, px, px))], dim=1)
             x = block(x)  # n, width, 2h, 2w
-            x = mix_channels(x, mixings[i]) if mixings else x
+            x = _mix_channels(x, mixings[i]) if mixings else x
             x = adain(F.leaky_relu(x, 0.01), scale, shift)
         for conv in self.head:
             x = F.leaky_relu(conv(x), 0.01)
