@@ -12,7 +12,6 @@ import torch
 from onnxruntime import InferenceSession, SessionOptions
 
 from chiasm.export.graphs import write_graphs, write_int8
-from chiasm.inference import quantise
 from chiasm.networks import CrossModel
 from chiasm.presets import PRESETS
 
@@ -50,7 +49,7 @@ def measure(preset: str, folder: Path) -> None:
         inputs = {"x1": x.numpy(), "x2": x.numpy()}
 
         def mix(x: torch.Tensor = fast) -> torch.Tensor:
-            return model.generator(model.encoder_a(x), quantise(model.encoder_b(x), model.noise_b))
+            return model.generator(model.encoder_a(x), model.hand_out(model.encoder_b(x)))
 
         forms: dict[str, Callable[[], object]] = {"torch": mix}
         forms |= {name: lambda g=graph, i=inputs: g.run(None, i) for name, graph in graphs.items()}

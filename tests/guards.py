@@ -46,6 +46,12 @@ BREACHES = (
         f"        indices = {EVERYTHING}\n        self.index = indices if len(indices) <= BANK_SIZE",
     ),
     Breach(
+        "the codes that stand for an image's code B are those of training images",
+        "training/loop.py",
+        "choose_neighbours(shown, split.train, ",
+        f"choose_neighbours(images, {EVERYTHING}, ",
+    ),
+    Breach(
         "training images alone say whether code A is the mean over mirror images",
         "training/fit.py",
         "train = make_split(images, config.data).train",

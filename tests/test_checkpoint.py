@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import shutil
@@ -41,6 +42,24 @@ def test_a_model_remembers_how_it_learned(model: CrossModel, tmp_path: Path, key
     del config[key]  # of a version that did not know it
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert getattr(load_model(tmp_path), key) == 0
+
+
+def test_a_model_remembers_the_codes_that_it_hands_out(model: CrossModel, tmp_path: Path) -> None:
+    model = CrossModel(dataclasses.replace(model.config, neighbours_b=2))
+    save_model(model, tmp_path)
+    assert torch.equal(load_model(tmp_path).codes_b, torch.zeros(0, 0, 7))
+    model.codes_b = torch.randn(3, 4, 7)
+    save_model(model, tmp_path)
+    b = torch.randn(2, 7)
+    assert torch.equal(load_model(tmp_path).hand_out(b), model.hand_out(b))
+    model.codes_b = torch.randn(3, 4, 6)
+    save_model(model, tmp_path)
+    with pytest.raises(CheckpointError, match=r"codes_b is \[3, 4, 6\]"):
+        load_model(tmp_path)
+    model.codes_b = None
+    save_model(model, tmp_path)
+    with pytest.raises(CheckpointError, match="codes_b is missing"):
+        load_model(tmp_path)
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.inference import STEP_PER_NOISE, encode, quantise, read_codes
+from chiasm.inference import encode, read_codes
 from chiasm.networks import CrossModel
+from chiasm.networks.hand_out import STEP_PER_NOISE, quantise
 
 
 def test_codes_lie_on_the_grid_and_nowhere_far_from_what_they_were() -> None:

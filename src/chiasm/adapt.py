@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
-from chiasm.inference import encode, to_unit
+from chiasm.inference import read_codes, to_unit
 from chiasm.losses import Code, code_cycle_loss, perceptual_loss, reconstruction_loss, squared_loss
 from chiasm.networks import CrossModel
+from chiasm.networks.hand_out import quantise
 from chiasm.networks.photo_features import PhotoFeatures
 from chiasm.objective import frozen
 from chiasm.people import PersonCode
@@ -35,7 +36,7 @@ NUM_CROSSED = 8
 def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STEPS, seed: int = 0) -> PersonCode:
     """The extended code A with which the generator draws given images of one class best.
 
-    Each image is drawn from its own code B as it is handed out, under the noise of training, which keeps what one image
+    Each image is drawn from its own code B, rounded, under the noise of training, which keeps what one image
     alone shows from being learned. Where the model learned with features of photographs these judge here, too, and
     encoder B must find further noisy codes B again in what is drawn from them, so that the pose stays with code B. The
     start is the mean code A of the images; offsets to scales and shifts, and matrices that mix the channels of each
@@ -58,7 +59,8 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     Source: docs/method.md, section 2.3; the extended code is that of Abdal et al. 2019 (Image2StyleGAN), section 5.
     """
     device, generator = next(model.parameters()).device, model.generator
-    codes_a, codes_b = encode(model, images)
+    codes_a, codes_b = read_codes(model, images)
+    codes_b = quantise(codes_b, model.noise_b)
     mixing = sum(generator.widths_mixing)
     # Maps can say all that images show: with offsets beside them the pose gets into code A.
     sizes = [model.config.width_a] if model.config.maps_a else [generator.extended_a - mixing, mixing]

@@ -62,6 +62,9 @@ class ModelConfig:
     """How encoder A ends: 'spatial' has weights for each place, 'pooled' is twice as deep and takes their mean."""
     encoder_b: EncoderKind = "spatial"
     """Likewise encoder B."""
+    neighbours_b: int = number(0, 0, 4096)
+    """Code B as handed out is the mean of codes B of the training, the nearest of each of so many classes, which leaves
+    out what is one class's own; 0: it is that of the image alone. Needs classes."""
     mirror_a: Literal["auto", "on", "off"] = "off"
     """Whether code A is the mean over an image and its mirror image: 'on' for classes that a mirror leaves the same,
     such as people, who show two views then; 'auto' where the classes of the training images tell no side."""

@@ -11,8 +11,6 @@ from torch import Tensor
 from chiasm.networks import CrossModel
 
 BATCH = 64
-STEP_PER_NOISE = 2.0
-"""Chosen on validation images, see docs/lab-notes.md."""
 
 
 def to_unit(images: UInt8[Tensor, "n 3 side side"]) -> Float[Tensor, "n 3 side side"]:
@@ -25,22 +23,6 @@ def to_bytes(x: Float[Tensor, "n 3 side side"]) -> NDArray[np.uint8]:
     return x.add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu().contiguous().numpy()
 
 
-def quantise(b: Float[Tensor, "n b"], noise_b: float) -> Float[Tensor, "n b"]:
-    """Codes B as they are handed out: rounded to a grid of STEP_PER_NOISE standard deviations of the training's noise.
-
-    The generator has learned to see through as much noise, and what the encoder wrote below the noise, where the
-    adversary could not read it, is rounded away. A code then holds a bounded number of bits.
-
-    Args:
-        b: codes as the encoder gives them.
-        noise_b: standard deviation of the noise on codes B in training; without noise they are left as they are.
-
-    Source: uniform scalar quantisation, Gray & Neuhoff 1998, section II; docs/method.md, section 7.
-    """
-    step = STEP_PER_NOISE * noise_b
-    return (b / step).round() * step if step > 0 else b
-
-
 def encode(model: CrossModel, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
     """Codes A and B of images, B as it is handed out.
 
@@ -49,10 +31,17 @@ def encode(model: CrossModel, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor
         images: [n, 3, side, side] uint8.
 
     Returns:
-        [n, a] and [n, b] on the CPU; see quantise for B.
+        [n, a] and [n, b] on the CPU; see CrossModel.hand_out for B.
     """
     a, b = read_codes(model, images)
-    return a, quantise(b, model.noise_b)
+    return a, hand_out(model, b)
+
+
+@torch.inference_mode()
+def hand_out(model: CrossModel, b: Float[Tensor, "n b"]) -> Float[Tensor, "n b"]:
+    """Codes B as they are handed out, from codes as the encoder gives them; on the CPU. See CrossModel.hand_out."""
+    device = next(model.parameters()).device
+    return torch.cat([model.hand_out(part.to(device)).cpu() for part in b.split(BATCH)])
 
 
 @torch.inference_mode()

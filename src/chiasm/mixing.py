@@ -160,7 +160,7 @@ class Mixer:
             >>> len(codes.a)
             6
 
-        Code B is that which is handed out: rounded to the grid that the noise of training allows.
+        Code B is that which is handed out, see CrossModel.hand_out.
         """
         squares, parts = self._squares(images), []
         while batch := list(islice(squares, inference.BATCH)):

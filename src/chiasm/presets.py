@@ -77,6 +77,7 @@ def faces() -> Config:
         Config(),
         {
             "model.encoder_b": "pooled",
+            "model.neighbours_b": 8,
             "loss.shift_b": 0.08,
             "loss.weight_consistency": 3e-3,
             "train.max_minutes": 15.0,
@@ -98,6 +99,7 @@ def portraits() -> Config:
             "model.encoder_widths": (32, 64, 128, 256),
             "model.encoder_a": "pooled",
             "model.maps_a": (32, 16),
+            "model.neighbours_b": 20,
             "model.mirror_a": "on",
             "model.unit_codes": True,
             "loss.weight_perceptual": 16.0,

@@ -16,7 +16,7 @@ from chiasm.config import ModelConfig
 from chiasm.export import ExportError, export_onnx
 from chiasm.export.graphs import GRAPHS, write_graphs
 from chiasm.export.parity import NUM_IMAGES, TOLERANCE, measure_parity, require_parity
-from chiasm.inference import encode, to_unit
+from chiasm.inference import encode, read_codes, to_unit
 from chiasm.mixing import Mixer
 from chiasm.networks import CrossModel
 
@@ -75,6 +75,18 @@ def test_every_kind_of_network_is_the_same(changes: dict, noise_b: float, tmp_pa
     sizes = {"side_px": 16, "code_a": 5, "code_b": 7, "encoder_widths": (6, 8), "generator_widths": (8, 6, 4)}
     model = CrossModel(ModelConfig(**({"dense_widths": (9,)} | sizes | changes)), noise_b=noise_b).eval()
     parity = measure_parity(model, write_graphs(model, tmp_path), noise(NUM_IMAGES))
+    assert set(parity) == set(GRAPHS)
+    assert max(parity.values()) <= TOLERANCE
+
+
+@pytest.mark.parametrize("noise_b", [0.0, 0.05])
+def test_the_graph_of_encoder_b_takes_the_mean_of_neighbours(noise_b: float, tmp_path: Path) -> None:
+    sizes = {"side_px": 16, "code_a": 5, "code_b": 7, "encoder_widths": (6, 8), "generator_widths": (8, 6, 4)}
+    model = CrossModel(ModelConfig(**sizes, neighbours_b=3), noise_b=noise_b).eval()
+    images = noise(NUM_IMAGES)
+    model.codes_b = read_codes(model, noise(20))[1].view(5, 4, 7).contiguous()
+    assert not torch.equal(encode(model, images)[1], read_codes(model, images)[1])
+    parity = measure_parity(model, write_graphs(model, tmp_path), images)
     assert set(parity) == set(GRAPHS)
     assert max(parity.values()) <= TOLERANCE
 

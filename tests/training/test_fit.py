@@ -16,6 +16,8 @@ from PIL import Image
 from chiasm.checkpoint import load_model, load_state
 from chiasm.config import Config, ConfigError, GanConfig, LossConfig
 from chiasm.data import load_split, open_data
+from chiasm.inference import read_codes
+from chiasm.overrides import changed
 from chiasm.presets import PRESETS, from_preset, unlabelled
 from chiasm.runs import RunError, RunFolder, read_metrics
 from chiasm.training import fit
@@ -96,7 +98,7 @@ def test_resuming_goes_on_as_if_never_stopped(
 ) -> None:
     """In the midst of the cooldown: the run that is stopped and the one that is not have the same budget."""
     config = with_train(config, steps=6, cooldown=1.0)
-    wide = dataclasses.replace(config.model, generator_widths=(16, 16, 16))  # so that Muon has matrices
+    wide = dataclasses.replace(config.model, generator_widths=(16, 16, 16), neighbours_b=2)  # Muon needs matrices
     config = dataclasses.replace(config, model=wide, loss=LossConfig(**loss), gan=GanConfig(**gan))
     whole = fit(config, runs=tmp_path, progress_bar=False)
     with monkeypatch.context() as patch:
@@ -111,6 +113,21 @@ def test_resuming_goes_on_as_if_never_stopped(
     steps = [row["step"] for row in read_metrics(resumed.run / "metrics.csv")]
     assert steps == sorted(steps)
     assert sum("swap/swap" in row for row in read_metrics(whole.run / "metrics.csv")) == 3
+
+
+def test_a_model_knows_codes_of_as_many_training_images_of_every_class(config: Config, tmp_path: Path) -> None:
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, neighbours_b=3))
+    run = fit(config, runs=tmp_path, progress_bar=False).run
+    model, images = load_model(run), open_data(config.data, config.model.side_px, progress_bar=False)
+    split = load_split(run / "split.json", images)
+    num_classes = len(np.unique(images.classes[split.train]))
+    assert model.codes_b.shape[::2] == (num_classes, config.model.code_b)
+    b = read_codes(model, images.gather(split.train))[1]
+    to_training = torch.cdist(model.codes_b.flatten(0, 1), b)
+    assert float(to_training.min(dim=1).values.max()) < 1e-4
+    of_class = images.classes[split.train][to_training.argmin(dim=1).numpy()].reshape(num_classes, -1)
+    assert (of_class == of_class[:, :1]).all()
+    assert len(np.unique(of_class)) == num_classes
 
 
 def test_a_compiled_training_that_crosses_late_resumes_bit_exact(tmp_path: Path) -> None:
@@ -189,6 +206,8 @@ def test_images_without_classes_are_refused_with_the_remedy(config: Config, tmp_
     with pytest.raises(ConfigError, match="loss.weight_adversary: "):
         fit(dataclasses.replace(flat, data=data), runs=tmp_path / "runs", progress_bar=False)
     flat = dataclasses.replace(flat, data=data, loss=unlabelled().loss)
+    with pytest.raises(ConfigError, match=r"model\.neighbours_b: "):
+        fit(changed(flat, {"model.neighbours_b": 2}), runs=tmp_path / "runs", progress_bar=False)
     result = fit(flat, runs=tmp_path / "runs", progress_bar=False)
     assert set(result.metrics) >= {"swap/reconstruction", "val/swap", "moves/a_rotate", "moves/b_flip"}
     assert "flip: code A moves by" in summary(result)

@@ -17,7 +17,7 @@ from chiasm.evaluation.classifiers import Classifier, factor_labels, fit_classif
 from chiasm.evaluation.probes import FactorProbes, fit_factor, pixels
 from chiasm.evaluation.references import Indices, mean_image
 from chiasm.evaluation.triplets import NONE, Triplets, find_truths, sample_triplets
-from chiasm.inference import encode, generate, quantise, read_codes
+from chiasm.inference import encode, generate, hand_out, read_codes
 from chiasm.networks import CrossModel
 
 SAMPLES, CLASSES = "held_out_samples", "held_out_classes"
@@ -76,12 +76,12 @@ class EvaluationContext:
         return fit_classifier(self.images, self.train, self.seed)
 
     def inputs(self, index: Indices) -> dict[str, Tensor]:
-        """What probes read, [n, width] each: code A, code B as handed out, code B before rounding, small images."""
+        """What probes read, [n, width] each: code A, code B as handed out and as the encoder gives it, small images."""
         images = self.images.gather(index)
         a, b_exact = read_codes(self.model, images)
         _require_finite("codes", a, b_exact)
-        b = quantise(b_exact, self.model.noise_b)
-        return {"a": a, "b": b, **({"b_exact": b_exact} if self.model.noise_b > 0 else {}), "pixels": pixels(images)}
+        b = hand_out(self.model, b_exact)
+        return {"a": a, "b": b, **({} if torch.equal(b, b_exact) else {"b_exact": b_exact}), "pixels": pixels(images)}
 
     @cached_property
     def _fit(self) -> tuple[Indices, dict[str, Tensor]]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from chiasm.data import DataError, ImageSet, load_split, open_data
 from chiasm.evaluation.triplets import Triplets, sample_triplets
-from chiasm.inference import STEP_PER_NOISE
 from chiasm.networks import CrossModel
+from chiasm.networks.hand_out import STEP_PER_NOISE
 from chiasm.runs import CONFIG_FILE, RunError, RunFolder
 
 NUM_PAIRS = 256

@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from chiasm.export.error import ExportError
-from chiasm.inference import quantise
 from chiasm.networks import CrossModel
 
 GRAPHS = ("encoder_a", "encoder_b", "generator", "mix")
@@ -29,10 +28,10 @@ class _EncoderB(nn.Module):
 
     def __init__(self, model: CrossModel) -> None:
         super().__init__()
-        self.encoder, self.noise_b = model.encoder_b, model.noise_b
+        self.model = model
 
     def forward(self, x: Images) -> Float[Tensor, "n b"]:
-        return quantise(self.encoder(x), self.noise_b)
+        return self.model.hand_out(self.model.encoder_b(x))
 
 
 class _Mix(nn.Module):

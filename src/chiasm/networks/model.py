@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from chiasm.config import Config, Fit, ModelConfig
 from chiasm.networks.encoder import ENCODERS
 from chiasm.networks.generator import Generator
+from chiasm.networks.hand_out import mean_of_neighbours, quantise
 from chiasm.networks.size import require_buildable
 
 
@@ -24,7 +26,11 @@ class CrossModel(nn.Module):
         encoder_a: code A of an image, its class.
         encoder_b: code B of an image, everything else.
         generator: an image from code B, modulated by code A.
+        codes_b: [classes, each, b] codes B of images of the training, of as many images of each class, where
+            `model.neighbours_b` asks for them; none before the training. None otherwise.
     """
+
+    codes_b: Tensor | None
 
     def __init__(
         self, config: ModelConfig, fit: Fit = "crop", noise_b: float = 0.0, weight_perceptual: float = 0.0
@@ -34,6 +40,7 @@ class CrossModel(nn.Module):
         self.config, self.fit, self.noise_b, self.weight_perceptual = config, fit, noise_b, weight_perceptual
         self.encoder_a = ENCODERS[config.encoder_a](config, config.code_a, config.maps_a)
         self.encoder_a.unit_code, self.encoder_a.mirror = config.unit_codes, config.mirror_a == "on"
+        self.register_buffer("codes_b", torch.zeros(0, 0, config.code_b) if config.neighbours_b > 0 else None)
         self.encoder_b = ENCODERS[config.encoder_b](config, config.code_b, ())
         self.generator = Generator(
             config.side_px,
@@ -49,6 +56,16 @@ class CrossModel(nn.Module):
             output=config.output,
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+
+    def hand_out(self, b: Float[Tensor, "n b"]) -> Float[Tensor, "n b"]:
+        """Codes B as they are handed out, from codes as the encoder gives them.
+
+        Where the model knows codes of its training, the mean of those nearest, see mean_of_neighbours; then rounded,
+        see quantise.
+        """
+        if self.codes_b is not None and len(self.codes_b) > 0:
+            b = mean_of_neighbours(b, self.codes_b, self.config.neighbours_b)
+        return quantise(b, self.noise_b)
 
     @classmethod
     def of(cls, config: Config) -> CrossModel:

@@ -126,7 +126,7 @@ def _open(fabric: Fabric, config: Config, progress_bar: bool) -> ImageSet:
         images = open_data(config.data, config.model.side_px, progress_bar=progress_bar and fabric.is_global_zero)
     if progress_bar and fabric.is_global_zero:
         announce(images)
-    asked = [f"loss.{key}" for key in _keys_that_need_classes(config)]
+    asked = _keys_that_need_classes(config)
     if asked and not hide_labels(images, config.data).has_classes:
         raise NoClassesError(
             f"{', '.join(asked)}: {config.data.source} shows no two images of one class; put "
@@ -145,10 +145,11 @@ def _decided(config: Config, images: ImageSet) -> Config:
 
 
 def _keys_that_need_classes(config: Config) -> list[str]:
-    """The terms in use that need labels: without them an image, changed, is a partner, but of no class."""
+    """What is in use that needs labels: without them an image, changed, is a partner, but of no class."""
     keys = config.loss.keys_that_need("classes")
     own = config.loss.keys_that_need("partners") if config.data.supervision == "augmentations" else []
-    return [key for key in keys if key not in own]
+    neighbours = ["model.neighbours_b"] if config.model.neighbours_b > 0 else []
+    return [f"loss.{key}" for key in keys if key not in own] + neighbours
 
 
 def _split(fabric: Fabric, run: RunFolder, config: Config, images: ImageSet) -> Split:

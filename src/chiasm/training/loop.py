@@ -28,10 +28,19 @@ from chiasm.checkpoint import (
     save_state,
 )
 from chiasm.config import Config, ConfigError
-from chiasm.data import Batches, ImageSet, LoadedBatch, Split, hide_labels, keep_classes, save_image
+from chiasm.data import (
+    Batches,
+    ImageSet,
+    LoadedBatch,
+    Split,
+    choose_neighbours,
+    hide_labels,
+    keep_classes,
+    save_image,
+)
 from chiasm.draws import shared_draws
 from chiasm.evaluation.metrics.shortcuts import alarms
-from chiasm.inference import to_unit
+from chiasm.inference import read_codes, to_unit
 from chiasm.objective import Batch, DiscriminatorObjective, Objective
 from chiasm.plots import curves
 from chiasm.runs import CURVES_FILE, STRIP_FILE, RunFolder, Tracker
@@ -111,6 +120,9 @@ class Loop:
         )
         torch.manual_seed(train.seed)
         self.objective, discriminator = build(config, shown)
+        self.neighbours = choose_neighbours(shown, split.train, train.seed)
+        if self.objective.model.codes_b is not None:
+            self.objective.model.codes_b = torch.zeros(*self.neighbours.shape, config.model.code_b)
         self.parts: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {}
         for name, part, lr in (
             ("objective", self.objective, train.lr),
@@ -251,9 +263,17 @@ class Loop:
         bar.set_postfix(shown)
         bar.update(max(0.0, min(100.0, 100 * self.budget.progress(self.step, self.elapsed_s)) - bar.n))
 
+    def _remember(self) -> None:
+        """Have the model know today's codes B of the images that are its neighbours."""
+        model = self.objective.model
+        if model.codes_b is not None:
+            _, b = read_codes(model, self.batches.images.gather(self.neighbours.ravel()))
+            model.codes_b.copy_(b.view_as(model.codes_b))
+
     def _validate(self, tracker: Tracker, bar: Any) -> None:
         self.objective.eval()
         with torch.compiler.set_stance("force_eager"):
+            self._remember()
             self.last_metrics = self.validation.measure(self.objective, self.fabric.device)
             tracker.log(self.step, self.last_metrics)
             strip = self.validation.strip(self.objective, self.fabric.device)

@@ -17,7 +17,7 @@ from chiasm.evaluation.format import Row, percent
 from chiasm.evaluation.probes import fit_factor, read_factor
 from chiasm.evaluation.references import Indices
 
-INPUTS = {"a": "code A", "b": "code B", "b_exact": "code B before rounding", "pixels": "pixels"}
+INPUTS = {"a": "code A", "b": "code B", "b_exact": "code B as encoded", "pixels": "pixels"}
 
 
 def measure(mixed: MixedSet) -> MetricResult:
@@ -27,7 +27,7 @@ def measure(mixed: MixedSet) -> MetricResult:
 
     Returns:
         For each factor `chance`, `majority` and `num_fit` (see read_factor), and for code `a`, code `b` as it is
-        handed out and, for the class where it is rounded, as the encoder gives it (`b_exact`), and small images
+        handed out and, for the class where that differs, as the encoder gives it (`b_exact`), and small images
         (`pixels`) the accuracies `linear` and `mlp`, in [0, 1]; for the class also `control`, what an MLP reads from
         code B that has learned permuted labels.
 

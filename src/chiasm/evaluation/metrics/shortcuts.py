@@ -21,7 +21,7 @@ from chiasm.evaluation.format import Row, number, percent
 from chiasm.evaluation.references import ByteImages
 from chiasm.evaluation.swap import l1
 from chiasm.evaluation.triplets import Triplets
-from chiasm.inference import BATCH, encode, generate, quantise, to_bytes, to_unit
+from chiasm.inference import BATCH, encode, generate, hand_out, to_bytes, to_unit
 from chiasm.networks import CrossModel
 
 Generated = Float[Tensor, "n 3 h w"]
@@ -171,7 +171,7 @@ def _hidden_signal(model: CrossModel, x1: Generated, codes_1: Codes, codes_2: Co
 
     def cross_twice(perturb: Callable[[Generated], Generated]) -> Distances:
         a_of_a1b2 = read(model.encoder_a, perturb(x_a1b2))
-        b_of_a2b1 = quantise(read(model.encoder_b, perturb(x_a2b1)), model.noise_b)
+        b_of_a2b1 = hand_out(model, read(model.encoder_b, perturb(x_a2b1)))
         return l1(generate(model, a_of_a1b2, b_of_a2b1), x1)
 
     restored = cross_twice(lambda x: x)
