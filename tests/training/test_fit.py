@@ -130,6 +130,16 @@ def test_a_model_knows_codes_of_as_many_training_images_of_every_class(config: C
     assert len(np.unique(of_class)) == num_classes
 
 
+def test_a_model_that_was_never_validated_knows_codes_too(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chiasm.training.loop.SECONDS_BETWEEN_CHECKPOINTS", -1)
+    monkeypatch.setattr(Loop, "_validate", lambda self, tracker, bar: self.no_such_thing)
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        fit(changed(config, {"model.neighbours_b": 3}), name="killed", runs=tmp_path, progress_bar=False)
+    assert float(load_model(tmp_path / "killed").codes_b.abs().max()) > 0
+
+
 def test_a_compiled_training_that_crosses_late_resumes_bit_exact(tmp_path: Path) -> None:
     script = Path(__file__).with_name("stop_and_resume.py")
     subprocess.run([sys.executable, script, tmp_path], check=True, timeout=500)

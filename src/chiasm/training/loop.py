@@ -120,8 +120,9 @@ class Loop:
         )
         torch.manual_seed(train.seed)
         self.objective, discriminator = build(config, shown)
-        self.neighbours = choose_neighbours(shown, split.train, train.seed)
+        self.neighbours: NDArray[np.int64] | None = None
         if self.objective.model.codes_b is not None:
+            self.neighbours = choose_neighbours(shown, split.train, train.seed)
             self.objective.model.codes_b = torch.zeros(*self.neighbours.shape, config.model.code_b)
         self.parts: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {}
         for name, part, lr in (
@@ -266,14 +267,19 @@ class Loop:
     def _remember(self) -> None:
         """Have the model know today's codes B of the images that are its neighbours."""
         model = self.objective.model
-        if model.codes_b is not None:
+        if self.neighbours is None or model.codes_b is None:
+            return
+        training = self.objective.training
+        self.objective.eval()
+        with torch.compiler.set_stance("force_eager"):
             _, b = read_codes(model, self.batches.images.gather(self.neighbours.ravel()))
-            model.codes_b.copy_(b.view_as(model.codes_b))
+        model.codes_b.copy_(b.view_as(model.codes_b))
+        self.objective.train(training)
 
     def _validate(self, tracker: Tracker, bar: Any) -> None:
         self.objective.eval()
+        self._remember()
         with torch.compiler.set_stance("force_eager"):
-            self._remember()
             self.last_metrics = self.validation.measure(self.objective, self.fabric.device)
             tracker.log(self.step, self.last_metrics)
             strip = self.validation.strip(self.objective, self.fabric.device)
@@ -324,6 +330,8 @@ class Loop:
             return
         window = self._read_window()
         tracker.flush()
+        if self.validated_at < 0:
+            self._remember()
         save_model(self.objective.model, self.folder.model)
         tensors: dict[str, torch.Tensor] = {}
         for name, (module, optimizer) in self.parts.items():
