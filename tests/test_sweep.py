@@ -93,7 +93,7 @@ def test_two_workers_share_a_sweep_and_one_takes_up_what_a_killed_one_leaves(tmp
     doomed.communicate()
     assert json.loads((first / "trial.json").read_text())["state"] == "running"
     workers = [start(), start()]
-    printed = [worker.communicate(timeout=120)[0] for worker in workers]
+    printed = [worker.communicate(timeout=300)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], printed
     wanted = [({"loss.gamma": gamma}, 0, "complete") for gamma in (0.4, 1.0, 2.0)]
     assert sorted(tried(folder), key=str) == sorted(wanted, key=str)
