@@ -36,12 +36,12 @@ NUM_CROSSED = 8
 def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STEPS, seed: int = 0) -> PersonCode:
     """The extended code A with which the generator draws given images of one class best.
 
-    Each image is drawn from its own code B, rounded, under the noise of training, which keeps what one image
-    alone shows from being learned. Where the model learned with features of photographs these judge here, too, and
-    encoder B must find further noisy codes B again in what is drawn from them, so that the pose stays with code B. The
-    start is the mean code A of the images; offsets to scales and shifts, and matrices that mix the channels of each
-    block, are learned where code A has no maps. No weight of the model changes, so that nobody else is drawn otherwise
-    than before.
+    Each image is drawn from its own code B, rounded but no mean of neighbours, which would say less of what it shows,
+    under the noise of training, which keeps what one image alone shows from being learned. Where the model learned with
+    features of photographs these judge here, too, and encoder B must find further noisy codes B again in what is drawn
+    from them, so that the pose stays with code B. The start is the mean code A of the images; offsets to scales and
+    shifts, and matrices that mix the channels of each block, are learned where code A has no maps. No weight of the
+    model changes, so that nobody else is drawn otherwise than before.
 
     Args:
         model: in evaluation mode.

@@ -81,7 +81,8 @@ class EvaluationContext:
         a, b_exact = read_codes(self.model, images)
         _require_finite("codes", a, b_exact)
         b = hand_out(self.model, b_exact)
-        return {"a": a, "b": b, **({} if torch.equal(b, b_exact) else {"b_exact": b_exact}), "pixels": pixels(images)}
+        changed = self.model.noise_b > 0 or self.model.codes_b is not None
+        return {"a": a, "b": b, **({"b_exact": b_exact} if changed else {}), "pixels": pixels(images)}
 
     @cached_property
     def _fit(self) -> tuple[Indices, dict[str, Tensor]]:

@@ -20,6 +20,7 @@ BATCHES = (1, 5, 10)
 """Sizes of the batches that are compared."""
 NUM_IMAGES = sum(BATCHES)
 NUM_NUDGES = 4
+"""Random directions in which codes B are moved by TOLERANCE, beside all numbers up and all down."""
 
 
 class Session(nn.Module):
