@@ -49,7 +49,7 @@ def measure(preset: str, folder: Path) -> None:
         inputs = {"x1": x.numpy(), "x2": x.numpy()}
 
         def mix(x: torch.Tensor = fast) -> torch.Tensor:
-            return model.generator(model.encoder_a(x), model.hand_out(model.encoder_b(x)))
+            return model.generator(model.hand_out_a(model.encoder_a(x)), model.hand_out_b(model.encoder_b(x)))
 
         forms: dict[str, Callable[[], object]] = {"torch": mix}
         forms |= {name: lambda g=graph, i=inputs: g.run(None, i) for name, graph in graphs.items()}

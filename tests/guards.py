@@ -48,8 +48,8 @@ BREACHES = (
     Breach(
         "the codes that stand for an image's code B are those of training images",
         "training/loop.py",
-        "choose_neighbours(shown, split.train, ",
-        f"choose_neighbours(images, {EVERYTHING}, ",
+        "of_each_class(shown, split.train, ",
+        f"of_each_class(images, {EVERYTHING}, ",
     ),
     Breach(
         "training images alone say whether code A is the mean over mirror images",

@@ -45,13 +45,16 @@ def test_a_model_remembers_how_it_learned(model: CrossModel, tmp_path: Path, key
 
 
 def test_a_model_remembers_the_codes_that_it_hands_out(model: CrossModel, tmp_path: Path) -> None:
-    model = CrossModel(dataclasses.replace(model.config, neighbours_b=2))
+    model = CrossModel(dataclasses.replace(model.config, neighbours_b=2, gain_a=1.5))
     save_model(model, tmp_path)
     assert torch.equal(load_model(tmp_path).codes_b, torch.zeros(0, 0, 7))
     model.codes_b = torch.randn(3, 4, 7)
+    model.learn_filter(torch.randn(3, 4, model.config.width_a))
     save_model(model, tmp_path)
     b = torch.randn(2, 7)
-    assert torch.equal(load_model(tmp_path).hand_out(b), model.hand_out(b))
+    assert torch.equal(load_model(tmp_path).hand_out_b(b), model.hand_out_b(b))
+    a = torch.randn(2, model.config.width_a)
+    assert torch.equal(load_model(tmp_path).hand_out_a(a), model.hand_out_a(a))
     model.codes_b = torch.randn(3, 4, 6)
     save_model(model, tmp_path)
     with pytest.raises(CheckpointError, match=r"codes_b is \[3, 4, 6\]"):

@@ -65,6 +65,9 @@ class ModelConfig:
     neighbours_b: int = number(0, 0, 4096)
     """Code B as handed out is the mean of codes B of the training, the nearest of each of so many classes, which leaves
     out what is one class's own; 0: it is that of the image alone. Needs classes."""
+    gain_a: float = number(0.0, 0, 100)
+    """Code A as handed out, apart from its maps, is what it says of its class, so many times as far from the mean code:
+    above 1, mixes show more of the person, of people never seen above all. 0: as it is read. Needs classes."""
     mirror_a: Literal["auto", "on", "off"] = "off"
     """Whether code A is the mean over an image and its mirror image: 'on' for classes that a mirror leaves the same,
     such as people, who show two views then; 'auto' where the classes of the training images tell no side."""

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from chiasm.networks import CrossModel
 
@@ -24,36 +24,40 @@ def to_bytes(x: Float[Tensor, "n 3 side side"]) -> NDArray[np.uint8]:
 
 
 def encode(model: CrossModel, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-    """Codes A and B of images, B as it is handed out.
+    """Codes A and B of images as they are handed out.
 
     Args:
         model: in evaluation mode.
         images: [n, 3, side, side] uint8.
 
     Returns:
-        [n, a] and [n, b] on the CPU; see CrossModel.hand_out for B.
+        [n, a] and [n, b] on the CPU; see CrossModel.hand_out_a and hand_out_b.
     """
-    a, b = read_codes(model, images)
-    return a, hand_out(model, b)
+    return hand_out(model, *read_codes(model, images))
 
 
 @torch.inference_mode()
-def hand_out(model: CrossModel, b: Float[Tensor, "n b"]) -> Float[Tensor, "n b"]:
-    """Codes B as they are handed out, from codes as the encoder gives them; on the CPU. See CrossModel.hand_out."""
+def hand_out(
+    model: CrossModel, a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]
+) -> tuple[Float[Tensor, "n a"], Float[Tensor, "n b"]]:
+    """Codes as they are handed out, from codes as the encoders give them; on the CPU."""
     device = next(model.parameters()).device
-    return torch.cat([model.hand_out(part.to(device)).cpu() for part in b.split(BATCH)])
-
-
-@torch.inference_mode()
-def read_codes(model: CrossModel, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-    """As encode, with codes B as the encoder gives them."""
-    device = next(model.parameters()).device
-    codes_a, codes_b = [], []
-    for start in range(0, len(images), BATCH):
-        x = to_unit(torch.from_numpy(np.array(images[start : start + BATCH])).to(device))
-        codes_a.append(model.encoder_a(x).cpu())
-        codes_b.append(model.encoder_b(x).cpu())
+    codes_a = [model.hand_out_a(part.to(device)).cpu() for part in a.split(BATCH)]
+    codes_b = [model.hand_out_b(part.to(device)).cpu() for part in b.split(BATCH)]
     return torch.cat(codes_a), torch.cat(codes_b)
+
+
+def read_codes(model: CrossModel, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+    """As encode, with codes as the encoders give them."""
+    return read(model.encoder_a, images), read(model.encoder_b, images)
+
+
+@torch.inference_mode()
+def read(encoder: nn.Module, images: NDArray[np.uint8]) -> Float[Tensor, "n code"]:
+    """Codes of images, [n, 3, side, side] uint8, as an encoder gives them; on the CPU."""
+    device = next(encoder.parameters()).device
+    batches = (np.array(images[start : start + BATCH]) for start in range(0, len(images), BATCH))
+    return torch.cat([encoder(to_unit(torch.from_numpy(batch).to(device))).cpu() for batch in batches])
 
 
 @torch.inference_mode()

@@ -100,6 +100,7 @@ def portraits() -> Config:
             "model.encoder_a": "pooled",
             "model.maps_a": (32, 16),
             "model.neighbours_b": 20,
+            "model.gain_a": 1.4,
             "model.mirror_a": "on",
             "model.unit_codes": True,
             "loss.weight_perceptual": 16.0,
@@ -108,6 +109,7 @@ def portraits() -> Config:
             "train.batch_size": 32,
             "train.adam_share": 2.0,
             "train.weight_decay": 0.3,
+            "train.validate_every": 1000,
             "train.max_minutes": 60.0,
         },
     )

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from chiasm.networks.hand_out import mean_of_neighbours
+from chiasm.networks.hand_out import RIDGE, class_filter, mean_of_neighbours
 
 
 @pytest.mark.parametrize("num", [1, 3, 6, 9])
@@ -21,3 +21,29 @@ def test_what_is_one_class_s_own_is_averaged_away() -> None:
     codes = contents[None] + classes
     handed_out = mean_of_neighbours(codes.flatten(0, 1), codes, 8).unflatten(0, (8, 4))
     assert torch.allclose(handed_out, (contents + classes.mean(dim=0)).expand(8, 4, 4), atol=1e-5)
+
+
+def test_a_class_is_estimated_best_from_one_code() -> None:
+    """Directions in which classes differ little, or their images much, are held back as the linear model says."""
+    draws = torch.Generator().manual_seed(0)
+    between, within = torch.tensor([4.0, 1.0, 0.0]), torch.tensor([0.0, 1.0, 1.0])
+    centres = 5 + between.sqrt() * torch.randn(2000, 1, 3, generator=draws)
+    codes = centres + within.sqrt() * torch.randn(2000, 4, 3, generator=draws)
+    mean, matrix = class_filter(codes, gain=1.0)
+    assert torch.allclose(mean, torch.full((3,), 5.0), atol=0.2)
+    ridge = RIDGE * float(between.sum() + within.sum()) / 3
+    assert torch.allclose(matrix, (between / (between + within + ridge)).diag(), atol=0.05)
+    new = 5 + between.sqrt() * torch.randn(500, 1, 3, generator=draws)
+    seen = new + within.sqrt() * torch.randn(500, 4, 3, generator=draws)
+    estimated = mean + (seen - mean) @ matrix.T
+    assert float((estimated - new).square().mean()) < 0.5 * float((seen - new).square().mean())
+    assert torch.allclose(class_filter(codes, gain=1.5)[1], 1.5 * matrix)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 2), (5, 1, 2)])
+def test_with_one_class_or_one_image_of_each_nothing_can_be_told_apart(shape: tuple[int, int, int]) -> None:
+    """The gain is all that is left; the ridge holds back a hundredth of it."""
+    codes = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    mean, matrix = class_filter(codes, gain=2.0)
+    assert torch.allclose(mean, codes.mean(dim=(0, 1)))
+    assert torch.allclose(matrix, 2 * torch.eye(2), atol=0.1)

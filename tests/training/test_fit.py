@@ -15,8 +15,9 @@ from PIL import Image
 
 from chiasm.checkpoint import load_model, load_state
 from chiasm.config import Config, ConfigError, GanConfig, LossConfig
-from chiasm.data import load_split, open_data
+from chiasm.data import load_split, of_each_class, open_data
 from chiasm.inference import read_codes
+from chiasm.networks.hand_out import class_filter
 from chiasm.overrides import changed
 from chiasm.presets import PRESETS, from_preset, unlabelled
 from chiasm.runs import RunError, RunFolder, read_metrics
@@ -98,7 +99,7 @@ def test_resuming_goes_on_as_if_never_stopped(
 ) -> None:
     """In the midst of the cooldown: the run that is stopped and the one that is not have the same budget."""
     config = with_train(config, steps=6, cooldown=1.0)
-    wide = dataclasses.replace(config.model, generator_widths=(16, 16, 16), neighbours_b=2)  # Muon needs matrices
+    wide = dataclasses.replace(config.model, generator_widths=(16, 16, 16), neighbours_b=2, gain_a=1.5)  # for Muon
     config = dataclasses.replace(config, model=wide, loss=LossConfig(**loss), gan=GanConfig(**gan))
     whole = fit(config, runs=tmp_path, progress_bar=False)
     with monkeypatch.context() as patch:
@@ -115,14 +116,22 @@ def test_resuming_goes_on_as_if_never_stopped(
     assert sum("swap/swap" in row for row in read_metrics(whole.run / "metrics.csv")) == 3
 
 
-def test_a_model_knows_codes_of_as_many_training_images_of_every_class(config: Config, tmp_path: Path) -> None:
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, neighbours_b=3))
+@pytest.mark.parametrize("mirror_a", ["on", "off"])
+def test_a_model_knows_codes_of_as_many_training_images_of_every_class(
+    mirror_a: str, config: Config, tmp_path: Path
+) -> None:
+    config = changed(config, {"model.neighbours_b": 3, "model.mirror_a": mirror_a})
     run = fit(config, runs=tmp_path, progress_bar=False).run
     model, images = load_model(run), open_data(config.data, config.model.side_px, progress_bar=False)
     split = load_split(run / "split.json", images)
-    num_classes = len(np.unique(images.classes[split.train]))
+    num_classes, pixels = len(np.unique(images.classes[split.train])), images.gather(split.train)
     assert model.codes_b.shape[::2] == (num_classes, config.model.code_b)
-    b = read_codes(model, images.gather(split.train))[1]
+    b = read_codes(model, pixels)[1]
+    mirrored = read_codes(model, np.ascontiguousarray(pixels[..., ::-1]))[1]
+    if mirror_a == "on":
+        own, model.codes_b = model.codes_b.chunk(2, dim=1)
+        assert float(torch.cdist(own.flatten(0, 1), b).min(dim=1).values.max()) < 1e-4
+        b = mirrored
     to_training = torch.cdist(model.codes_b.flatten(0, 1), b)
     assert float(to_training.min(dim=1).values.max()) < 1e-4
     of_class = images.classes[split.train][to_training.argmin(dim=1).numpy()].reshape(num_classes, -1)
@@ -130,14 +139,28 @@ def test_a_model_knows_codes_of_as_many_training_images_of_every_class(config: C
     assert len(np.unique(of_class)) == num_classes
 
 
+def test_a_model_learns_what_of_code_a_says_the_class(config: Config, tmp_path: Path) -> None:
+    config = changed(config, {"model.gain_a": 1.5})
+    run = fit(config, runs=tmp_path, progress_bar=False).run
+    model, images = load_model(run), open_data(config.data, config.model.side_px, progress_bar=False)
+    index = of_each_class(images, load_split(run / "split.json", images).train, config.train.seed)
+    a = read_codes(model, images.gather(index.ravel()))[0].unflatten(0, index.shape)
+    mean, matrix = class_filter(a, 1.5)
+    assert torch.allclose(model.mean_a, mean, atol=1e-5)
+    assert torch.allclose(model.filter_a, matrix, atol=1e-3)
+
+
 def test_a_model_that_was_never_validated_knows_codes_too(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chiasm.training.loop.SECONDS_BETWEEN_CHECKPOINTS", -1)
     monkeypatch.setattr(Loop, "_validate", lambda self, tracker, bar: self.no_such_thing)
+    config = changed(config, {"model.neighbours_b": 3, "model.gain_a": 1.5})
     with pytest.raises(AttributeError, match="no_such_thing"):
-        fit(changed(config, {"model.neighbours_b": 3}), name="killed", runs=tmp_path, progress_bar=False)
-    assert float(load_model(tmp_path / "killed").codes_b.abs().max()) > 0
+        fit(config, name="killed", runs=tmp_path, progress_bar=False)
+    model = load_model(tmp_path / "killed")
+    assert float(model.codes_b.abs().max()) > 0
+    assert float(model.mean_a.abs().max()) > 0
 
 
 def test_a_compiled_training_that_crosses_late_resumes_bit_exact(tmp_path: Path) -> None:
@@ -216,8 +239,9 @@ def test_images_without_classes_are_refused_with_the_remedy(config: Config, tmp_
     with pytest.raises(ConfigError, match="loss.weight_adversary: "):
         fit(dataclasses.replace(flat, data=data), runs=tmp_path / "runs", progress_bar=False)
     flat = dataclasses.replace(flat, data=data, loss=unlabelled().loss)
-    with pytest.raises(ConfigError, match=r"model\.neighbours_b: "):
-        fit(changed(flat, {"model.neighbours_b": 2}), runs=tmp_path / "runs", progress_bar=False)
+    for key in ("model.neighbours_b", "model.gain_a"):
+        with pytest.raises(ConfigError, match=f"{key}: "):
+            fit(changed(flat, {key: 2}), runs=tmp_path / "runs", progress_bar=False)
     result = fit(flat, runs=tmp_path / "runs", progress_bar=False)
     assert set(result.metrics) >= {"swap/reconstruction", "val/swap", "moves/a_rotate", "moves/b_flip"}
     assert "flip: code A moves by" in summary(result)

@@ -7,7 +7,7 @@ from chiasm.data.find_source import open_data
 from chiasm.data.image_set import UNLABELLED, DataError, ImageSet
 from chiasm.data.labels import hide_labels, keep_classes
 from chiasm.data.mirror import tells_no_side
-from chiasm.data.neighbours import choose_neighbours
+from chiasm.data.of_each_class import of_each_class
 from chiasm.data.sources.fonts import draw_character
 from chiasm.data.splits import Split, load_names, load_split, make_split, save_split, split_of_new
 from chiasm.data.written import save_image
@@ -20,7 +20,7 @@ __all__ = [
     "LoadedBatch",
     "Split",
     "announce",
-    "choose_neighbours",
+    "of_each_class",
     "contact_sheet",
     "decode_image",
     "describe",

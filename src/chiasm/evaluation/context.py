@@ -76,11 +76,11 @@ class EvaluationContext:
         return fit_classifier(self.images, self.train, self.seed)
 
     def inputs(self, index: Indices) -> dict[str, Tensor]:
-        """What probes read, [n, width] each: code A, code B as handed out and as the encoder gives it, small images."""
+        """What probes read, [n, width] each: both codes as handed out, code B as the encoder gives it, small images."""
         images = self.images.gather(index)
-        a, b_exact = read_codes(self.model, images)
-        _require_finite("codes", a, b_exact)
-        b = hand_out(self.model, b_exact)
+        a_exact, b_exact = read_codes(self.model, images)
+        _require_finite("codes", a_exact, b_exact)
+        a, b = hand_out(self.model, a_exact, b_exact)
         changed = self.model.noise_b > 0 or self.model.codes_b is not None
         return {"a": a, "b": b, **({"b_exact": b_exact} if changed else {}), "pixels": pixels(images)}
 

@@ -23,6 +23,17 @@ QUANTISED = ("generator", "mix")
 Images = Float[Tensor, "n 3 side side"]
 
 
+class _EncoderA(nn.Module):
+    """Code A as it is handed out."""
+
+    def __init__(self, model: CrossModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Images) -> Float[Tensor, "n a"]:
+        return self.model.hand_out_a(self.model.encoder_a(x))
+
+
 class _EncoderB(nn.Module):
     """Code B as it is handed out."""
 
@@ -31,7 +42,7 @@ class _EncoderB(nn.Module):
         self.model = model
 
     def forward(self, x: Images) -> Float[Tensor, "n b"]:
-        return self.model.hand_out(self.model.encoder_b(x))
+        return self.model.hand_out_b(self.model.encoder_b(x))
 
 
 class _Mix(nn.Module):
@@ -39,7 +50,7 @@ class _Mix(nn.Module):
 
     def __init__(self, model: CrossModel) -> None:
         super().__init__()
-        self.encoder_a, self.encoder_b, self.generator = model.encoder_a, _EncoderB(model), model.generator
+        self.encoder_a, self.encoder_b, self.generator = _EncoderA(model), _EncoderB(model), model.generator
 
     def forward(self, x1: Images, x2: Images) -> Images:
         return self.generator(self.encoder_a(x1), self.encoder_b(x2))
@@ -71,7 +82,7 @@ def write_graphs(model: CrossModel, folder: Path) -> dict[str, Path]:
     x = torch.zeros(2, 3, config.side_px, config.side_px)
     a, b = torch.zeros(2, config.width_a), torch.zeros(2, config.code_b)
     modules: dict[str, tuple[nn.Module, dict[str, Tensor], str]] = {
-        "encoder_a": (model.encoder_a, {"x": x}, "a"),
+        "encoder_a": (_EncoderA(model).eval(), {"x": x}, "a"),
         "encoder_b": (_EncoderB(model).eval(), {"x": x}, "b"),
         "generator": (model.generator, {"a": a, "b": b}, "image"),
         "mix": (_Mix(model).eval(), {"x1": x, "x2": x.clone()}, "image"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from chiasm.export.error import ExportError
-from chiasm.inference import encode, generate, hand_out, read_codes, to_unit
+from chiasm.inference import encode, generate, read_codes, to_unit
 from chiasm.networks import CrossModel
 
 TOLERANCE = 1e-4
@@ -43,7 +43,7 @@ class Session(nn.Module):
 def in_onnxruntime(model: CrossModel, files: dict[str, Path]) -> CrossModel:
     """The model with the exported graphs as its networks, so that all that measures a model measures them."""
     twin = copy.copy(model)
-    twin._buffers = {"codes_b": None}  # the graph of encoder B hands its codes out itself
+    twin._buffers = dict.fromkeys(model._buffers)  # the graphs hand their codes out themselves
     twin._modules = {name: Session(files[name]) for name in ("encoder_a", "encoder_b", "generator")}
     return twin
 
@@ -99,6 +99,6 @@ def _clear_of_borders(model: CrossModel, b: Tensor) -> Tensor:
     """[n] whether codes that differ by TOLERANCE from these are handed out as these are."""
     signs = torch.randn(NUM_NUDGES, b.shape[1], generator=torch.Generator().manual_seed(0)).sign()
     nudges = torch.cat([torch.ones(1, b.shape[1]), signs]) * TOLERANCE
-    handed_out = hand_out(model, b)
-    moved = torch.stack([hand_out(model, b + nudge) - handed_out for nudge in torch.cat([nudges, -nudges])])
+    handed_out = model.hand_out_b(b)
+    moved = torch.stack([model.hand_out_b(b + nudge) - handed_out for nudge in torch.cat([nudges, -nudges])])
     return moved.abs().amax(dim=(0, 2)) <= 2 * TOLERANCE

@@ -1,10 +1,13 @@
-"""What becomes of codes B before they are handed out, so that they tell less of the class."""
+"""What becomes of codes before they are handed out: A tells more of its class, B less."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 STEP_PER_NOISE = 2.0
 """Chosen on validation images, see docs/lab-notes.md."""
+RIDGE = 1e-2
+"""As a share of the mean variance of a direction, so that there is an inverse."""
 
 
 def quantise(b: Float[Tensor, "n b"], noise_b: float) -> Float[Tensor, "n b"]:
@@ -43,3 +46,35 @@ def mean_of_neighbours(
     nearest, place = distance.min(dim=2)
     classes = nearest.topk(min(num, len(codes)), dim=1, largest=False).indices
     return known[classes * codes.shape[1] + place.gather(1, classes)].mean(dim=1)
+
+
+def class_filter(
+    codes: Float[Tensor, "classes each a"], gain: float
+) -> tuple[Float[Tensor, "a"], Float[Tensor, "a a"]]:
+    """The mean code, and what estimates how far a class's code lies from it by how far that of one image does.
+
+    What differs between images of a class is held back, what differs between classes is passed on, times the gain: of
+    somebody new an image says less than of those that a model learned from, and is drawn too near to the mean.
+
+    Args:
+        codes: of images of the training, as many of each class.
+        gain: 1 gives the best linear estimate.
+
+    Returns:
+        m and F of m + F (a - m); with fewer than two classes F is the gain times the identity.
+
+    Source: docs/method.md, eq. 24; the posterior mean of a class's code in the linear Gaussian model of Ioffe 2006
+    (Probabilistic linear discriminant analysis).
+    """
+    num_classes, each, width = codes.shape
+    of_class = codes.mean(dim=1)
+    mean = of_class.mean(dim=0)
+    if num_classes < 2:
+        return mean, gain * torch.eye(width)
+    apart, own = of_class - mean, (codes - of_class[:, None]).flatten(0, 1)
+    within = own.T @ own / (num_classes * max(1, each - 1))
+    values, vectors = torch.linalg.eigh(apart.T @ apart / (num_classes - 1) - within / each)
+    between = (vectors * values.clamp(min=0)) @ vectors.T
+    spread = between + within
+    spread += RIDGE * spread.trace() / width * torch.eye(width)
+    return mean, gain * torch.linalg.solve(spread, between).T

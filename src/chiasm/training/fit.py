@@ -148,8 +148,8 @@ def _keys_that_need_classes(config: Config) -> list[str]:
     """What is in use that needs labels: without them an image, changed, is a partner, but of no class."""
     keys = config.loss.keys_that_need("classes")
     own = config.loss.keys_that_need("partners") if config.data.supervision == "augmentations" else []
-    neighbours = ["model.neighbours_b"] if config.model.neighbours_b > 0 else []
-    return [f"loss.{key}" for key in keys if key not in own] + neighbours
+    handed_out = [key for key in ("neighbours_b", "gain_a") if getattr(config.model, key) > 0]
+    return [f"loss.{key}" for key in keys if key not in own] + [f"model.{key}" for key in handed_out]
 
 
 def _split(fabric: Fabric, run: RunFolder, config: Config, images: ImageSet) -> Split:

@@ -33,14 +33,14 @@ from chiasm.data import (
     ImageSet,
     LoadedBatch,
     Split,
-    choose_neighbours,
     hide_labels,
     keep_classes,
+    of_each_class,
     save_image,
 )
 from chiasm.draws import shared_draws
 from chiasm.evaluation.metrics.shortcuts import alarms
-from chiasm.inference import read_codes, to_unit
+from chiasm.inference import to_unit
 from chiasm.objective import Batch, DiscriminatorObjective, Objective
 from chiasm.plots import curves
 from chiasm.runs import CURVES_FILE, STRIP_FILE, RunFolder, Tracker
@@ -48,6 +48,7 @@ from chiasm.training.budget import Budget, Schedule
 from chiasm.training.compiling import compile_networks
 from chiasm.training.hardware import synchronise_statistics
 from chiasm.training.interrupt import stop_on_signal
+from chiasm.training.memory import Memory
 from chiasm.training.muon import Muon, split_matrices
 from chiasm.training.validate import Validation, save_figures
 
@@ -120,10 +121,7 @@ class Loop:
         )
         torch.manual_seed(train.seed)
         self.objective, discriminator = build(config, shown)
-        self.neighbours: NDArray[np.int64] | None = None
-        if self.objective.model.codes_b is not None:
-            self.neighbours = choose_neighbours(shown, split.train, train.seed)
-            self.objective.model.codes_b = torch.zeros(*self.neighbours.shape, config.model.code_b)
+        self.memory = Memory(self.objective.model, shown, of_each_class(shown, split.train, train.seed))
         self.parts: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {}
         for name, part, lr in (
             ("objective", self.objective, train.lr),
@@ -265,15 +263,11 @@ class Loop:
         bar.update(max(0.0, min(100.0, 100 * self.budget.progress(self.step, self.elapsed_s)) - bar.n))
 
     def _remember(self) -> None:
-        """Have the model know today's codes B of the images that are its neighbours."""
-        model = self.objective.model
-        if self.neighbours is None or model.codes_b is None:
-            return
+        """Have the model know today's codes of training images, which it needs to hand codes out."""
         training = self.objective.training
         self.objective.eval()
         with torch.compiler.set_stance("force_eager"):
-            _, b = read_codes(model, self.batches.images.gather(self.neighbours.ravel()))
-        model.codes_b.copy_(b.view_as(model.codes_b))
+            self.memory.remember(self.objective.model)
         self.objective.train(training)
 
     def _validate(self, tracker: Tracker, bar: Any) -> None:

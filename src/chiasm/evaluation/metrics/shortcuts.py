@@ -170,9 +170,8 @@ def _hidden_signal(model: CrossModel, x1: Generated, codes_1: Codes, codes_2: Co
     x_a1b2, x_a2b1 = generate(model, codes_1.a, codes_2.b), generate(model, codes_2.a, codes_1.b)
 
     def cross_twice(perturb: Callable[[Generated], Generated]) -> Distances:
-        a_of_a1b2 = read(model.encoder_a, perturb(x_a1b2))
-        b_of_a2b1 = hand_out(model, read(model.encoder_b, perturb(x_a2b1)))
-        return l1(generate(model, a_of_a1b2, b_of_a2b1), x1)
+        codes = read(model.encoder_a, perturb(x_a1b2)), read(model.encoder_b, perturb(x_a2b1))
+        return l1(generate(model, *hand_out(model, *codes)), x1)
 
     restored = cross_twice(lambda x: x)
     perturbations = {"noise": add_noise, "8bit": requantise, "jpeg": compress}

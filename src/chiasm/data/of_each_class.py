@@ -1,4 +1,4 @@
-"""Which images of the training code B is compared with when it is handed out."""
+"""Some images of every class, for what must know all classes of the training."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ NUM_EACH = 32
 """Images of a class: enough for one with about any content."""
 
 
-def choose_neighbours(images: ImageSet, indices: Indices, seed: int) -> Indices:
+def of_each_class(images: ImageSet, indices: Indices, seed: int) -> Indices:
     """Images of every class, as many of each; those of classes that have fewer come several times.
 
     Args:

@@ -1,0 +1,42 @@
+"""What a model keeps of the codes of its training, to hand other codes out."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from chiasm.data import ImageSet
+from chiasm.inference import read
+from chiasm.networks import CrossModel
+
+NUM_A, MIN_EACH_A = 2048, 8
+"""Images whose codes A tell how these differ within a class and between classes: encoder A is the dearer one."""
+
+
+class Memory:
+    """Images of every class whose codes a model learns by heart.
+
+    Args:
+        model: it gets place for the codes.
+        images: of the training.
+        index: [classes, each] which of them.
+    """
+
+    def __init__(self, model: CrossModel, images: ImageSet, index: NDArray[np.int64]) -> None:
+        self.images, self.index = images, index
+        if model.codes_b is not None:
+            views = 2 if model.encoder_a.mirror else 1
+            model.codes_b = torch.zeros(len(index), views * index.shape[1], model.config.code_b)
+
+    def remember(self, model: CrossModel) -> None:
+        """Have a model in evaluation mode know today's codes.
+
+        Where a mirror image is another view of its class for code A, its code B is one of the class's codes, too.
+        """
+        if model.codes_b is not None:
+            pixels = self.images.gather(self.index.ravel())
+            views = [pixels, np.ascontiguousarray(pixels[..., ::-1])] if model.encoder_a.mirror else [pixels]
+            codes = [read(model.encoder_b, view).unflatten(0, self.index.shape) for view in views]
+            model.codes_b.copy_(torch.cat(codes, dim=1))
+        if model.filter_a is not None:
+            some = self.index[:, : max(MIN_EACH_A, NUM_A // max(1, len(self.index)))]
+            model.learn_filter(read(model.encoder_a, self.images.gather(some.ravel())).unflatten(0, some.shape))
