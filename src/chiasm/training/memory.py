@@ -34,7 +34,7 @@ class Memory:
         """
         if model.codes_b is not None:
             pixels = self.images.gather(self.index.ravel())
-            views = [pixels, np.ascontiguousarray(pixels[..., ::-1])] if model.encoder_a.mirror else [pixels]
+            views = [pixels, pixels[..., ::-1]] if model.encoder_a.mirror else [pixels]
             codes = [read(model.encoder_b, view).unflatten(0, self.index.shape) for view in views]
             model.codes_b.copy_(torch.cat(codes, dim=1))
         if model.filter_a is not None:
