@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -23,26 +24,17 @@ QUANTISED = ("generator", "mix")
 Images = Float[Tensor, "n 3 side side"]
 
 
-class _EncoderA(nn.Module):
-    """Code A as it is handed out."""
+class _Encoder(nn.Module):
+    """One of the codes as it is handed out."""
 
-    def __init__(self, model: CrossModel) -> None:
+    def __init__(self, model: CrossModel, code: Literal["a", "b"]) -> None:
         super().__init__()
         self.model = model
+        kinds = {"a": (model.encoder_a, model.hand_out_a), "b": (model.encoder_b, model.hand_out_b)}
+        self.encoder, self.hand_out = kinds[code]
 
-    def forward(self, x: Images) -> Float[Tensor, "n a"]:
-        return self.model.hand_out_a(self.model.encoder_a(x))
-
-
-class _EncoderB(nn.Module):
-    """Code B as it is handed out."""
-
-    def __init__(self, model: CrossModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Images) -> Float[Tensor, "n b"]:
-        return self.model.hand_out_b(self.model.encoder_b(x))
+    def forward(self, x: Images) -> Float[Tensor, "n code"]:
+        return self.hand_out(self.encoder(x))
 
 
 class _Mix(nn.Module):
@@ -50,7 +42,7 @@ class _Mix(nn.Module):
 
     def __init__(self, model: CrossModel) -> None:
         super().__init__()
-        self.encoder_a, self.encoder_b, self.generator = _EncoderA(model), _EncoderB(model), model.generator
+        self.encoder_a, self.encoder_b, self.generator = _Encoder(model, "a"), _Encoder(model, "b"), model.generator
 
     def forward(self, x1: Images, x2: Images) -> Images:
         return self.generator(self.encoder_a(x1), self.encoder_b(x2))
@@ -82,8 +74,8 @@ def write_graphs(model: CrossModel, folder: Path) -> dict[str, Path]:
     x = torch.zeros(2, 3, config.side_px, config.side_px)
     a, b = torch.zeros(2, config.width_a), torch.zeros(2, config.code_b)
     modules: dict[str, tuple[nn.Module, dict[str, Tensor], str]] = {
-        "encoder_a": (_EncoderA(model).eval(), {"x": x}, "a"),
-        "encoder_b": (_EncoderB(model).eval(), {"x": x}, "b"),
+        "encoder_a": (_Encoder(model, "a").eval(), {"x": x}, "a"),
+        "encoder_b": (_Encoder(model, "b").eval(), {"x": x}, "b"),
         "generator": (model.generator, {"a": a, "b": b}, "image"),
         "mix": (_Mix(model).eval(), {"x1": x, "x2": x.clone()}, "image"),
     }
