@@ -49,13 +49,13 @@ def hand_out(
 
 def read_codes(model: CrossModel, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
     """As encode, with codes as the encoders give them."""
-    return read(model.encoder_a, images), read(model.encoder_b, images)
+    return read(model, model.encoder_a, images), read(model, model.encoder_b, images)
 
 
 @torch.inference_mode()
-def read(encoder: nn.Module, images: NDArray[np.uint8]) -> Float[Tensor, "n code"]:
-    """Codes of images, [n, 3, side, side] uint8, as an encoder gives them; on the CPU."""
-    device = next(encoder.parameters()).device
+def read(model: CrossModel, encoder: nn.Module, images: NDArray[np.uint8]) -> Float[Tensor, "n code"]:
+    """Codes of images, [n, 3, side, side] uint8, as one of a model's encoders gives them; on the CPU."""
+    device = next(model.parameters()).device
     batches = (np.array(images[start : start + BATCH]) for start in range(0, len(images), BATCH))
     return torch.cat([encoder(to_unit(torch.from_numpy(batch).to(device))).cpu() for batch in batches])
 

@@ -35,8 +35,9 @@ class Memory:
         if model.codes_b is not None:
             pixels = self.images.gather(self.index.ravel())
             views = [pixels, pixels[..., ::-1]] if model.encoder_a.mirror else [pixels]
-            codes = [read(model.encoder_b, view).unflatten(0, self.index.shape) for view in views]
+            codes = [read(model, model.encoder_b, view).unflatten(0, self.index.shape) for view in views]
             model.codes_b.copy_(torch.cat(codes, dim=1))
         if model.filter_a is not None:
             some = self.index[:, : max(MIN_EACH_A, NUM_A // max(1, len(self.index)))]
-            model.learn_filter(read(model.encoder_a, self.images.gather(some.ravel())).unflatten(0, some.shape))
+            codes_a = read(model, model.encoder_a, self.images.gather(some.ravel()))
+            model.learn_filter(codes_a.unflatten(0, some.shape))
