@@ -46,10 +46,10 @@ BREACHES = (
         f"        indices = {EVERYTHING}\n        self.index = indices if len(indices) <= BANK_SIZE",
     ),
     Breach(
-        "the codes that stand for an image's code B are those of training images",
+        "the codes that a model keeps to hand others out are those of training images",
         "training/loop.py",
-        "of_each_class(shown, split.train, ",
-        f"of_each_class(images, {EVERYTHING}, ",
+        "Memory(self.objective.model, shown, split.train, ",
+        f"Memory(self.objective.model, images, {EVERYTHING}, ",
     ),
     Breach(
         "training images alone say whether code A is the mean over mirror images",

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
-from chiasm.inference import hand_out, read_codes, to_unit
+from chiasm.inference import read_codes, to_unit
 from chiasm.losses import Code, code_cycle_loss, perceptual_loss, reconstruction_loss, squared_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.hand_out import quantise
@@ -60,12 +60,11 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     """
     device, generator = next(model.parameters()).device, model.generator
     codes_a, codes_b = read_codes(model, images)
-    codes_b = quantise(codes_b, model.noise_b)
-    codes_a, _ = hand_out(model, codes_a, codes_b)
+    codes_a, codes_b = model.hand_out_a(codes_a.to(device)), quantise(codes_b, model.noise_b)
     mixing = sum(generator.widths_mixing)
     # Maps can say all that images show: with offsets beside them the pose gets into code A.
     sizes = [model.config.width_a] if model.config.maps_a else [generator.extended_a - mixing, mixing]
-    start = _extended(model, codes_a.mean(dim=0, keepdim=True))[:, : sum(sizes)].to(device)
+    start = _extended(model, codes_a.mean(dim=0, keepdim=True))[:, : sum(sizes)]
     parts = [part.clone().requires_grad_() for part in start.split(sizes, dim=1)]
     step_sizes = (LR, LR_MIXING * min(NUM_MIXING, len(images)))
     groups = [{"params": [part], "lr": lr} for part, lr in zip(parts, step_sizes, strict=False)]

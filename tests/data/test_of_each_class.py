@@ -17,7 +17,7 @@ def test_every_class_has_as_many_of_the_images_that_may_be_chosen(avatars: Image
     assert np.array_equal(chosen, of_each_class(avatars, indices, seed=0))
 
 
-def test_images_without_a_label_are_no_neighbours(avatars: ImageSet) -> None:
+def test_images_without_a_label_are_of_no_class(avatars: ImageSet) -> None:
     classes = np.where(avatars.classes < 2, avatars.classes, UNLABELLED)
     shown = dataclasses.replace(avatars, classes=classes)
     assert set(classes[of_each_class(shown, np.arange(len(shown)), seed=0)].flat) == {0, 1}

@@ -15,8 +15,9 @@ from PIL import Image
 
 from chiasm.checkpoint import load_model, load_state
 from chiasm.config import Config, ConfigError, GanConfig, LossConfig
-from chiasm.data import load_split, of_each_class, open_data
+from chiasm.data import UNLABELLED, load_split, of_each_class, open_data
 from chiasm.inference import read_codes
+from chiasm.networks import CrossModel
 from chiasm.networks.hand_out import class_filter
 from chiasm.overrides import changed
 from chiasm.presets import PRESETS, from_preset, unlabelled
@@ -24,6 +25,7 @@ from chiasm.runs import RunError, RunFolder, read_metrics
 from chiasm.training import fit
 from chiasm.training.budget import Budget, step_size
 from chiasm.training.loop import Loop, TrainingDivergedError
+from chiasm.training.memory import Memory
 from chiasm.training.summary import summary
 from chiasm.training.validate import choose_matrix
 
@@ -137,6 +139,16 @@ def test_a_model_knows_codes_of_as_many_training_images_of_every_class(
     of_class = images.classes[split.train][to_training.argmin(dim=1).numpy()].reshape(num_classes, -1)
     assert (of_class == of_class[:, :1]).all()
     assert len(np.unique(of_class)) == num_classes
+
+
+def test_where_no_training_image_has_a_label_codes_are_handed_out_as_they_are(config: Config) -> None:
+    images = open_data(config.data, config.model.side_px, progress_bar=False)
+    unlabelled_images = dataclasses.replace(images, classes=np.full(len(images), UNLABELLED))
+    model = CrossModel(dataclasses.replace(config.model, neighbours_b=3, gain_a=1.5)).eval()
+    Memory(model, unlabelled_images, np.arange(len(images)), seed=0).remember(model)
+    a, b = torch.randn(2, model.config.width_a), torch.randn(2, model.config.code_b)
+    assert torch.equal(model.hand_out_a(a), a)
+    assert torch.equal(model.hand_out_b(b), b)
 
 
 def test_a_model_learns_what_of_code_a_says_the_class(config: Config, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class CrossModel(nn.Module):
 
     def learn_filter(self, codes_a: Float[Tensor, "classes each a"]) -> None:
         """Fit what code A goes through when it is handed out to codes A, with their maps, of images of the training."""
-        if self.mean_a is not None and self.filter_a is not None and codes_a.numel() > 0:
+        if self.mean_a is not None and self.filter_a is not None:
             mean, matrix = class_filter(codes_a[..., : self.config.code_a], self.config.gain_a)
             self.mean_a.copy_(mean)
             self.filter_a.copy_(matrix)

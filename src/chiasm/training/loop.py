@@ -35,7 +35,6 @@ from chiasm.data import (
     Split,
     hide_labels,
     keep_classes,
-    of_each_class,
     save_image,
 )
 from chiasm.draws import shared_draws
@@ -121,7 +120,7 @@ class Loop:
         )
         torch.manual_seed(train.seed)
         self.objective, discriminator = build(config, shown)
-        self.memory = Memory(self.objective.model, shown, of_each_class(shown, split.train, train.seed))
+        self.memory = Memory(self.objective.model, shown, split.train, train.seed)
         self.parts: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {}
         for name, part, lr in (
             ("objective", self.objective, train.lr),
