@@ -23,7 +23,9 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Every test run has a cache of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHIASM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        torch.set_num_threads(1)  # on images this small threads would only wait for one another
+        # On images this small threads would only wait for one another, those of processes that a test starts, too.
+        torch.set_num_threads(1)
+        patch.setenv("OMP_NUM_THREADS", "1")
         yield
 
 

@@ -9,6 +9,7 @@ from typing import BinaryIO
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -107,13 +108,19 @@ def curves(rows: Sequence[Mapping[str, float]], prefixes: Sequence[str], file: P
         file: the PNG to write.
     """
     with matplotlib.rc_context({"font.size": 9}):
-        figure = Figure(figsize=(5 * len(prefixes), 3.4), layout="constrained")
+        width = 5 * len(prefixes)
+        figure = Figure(figsize=(width, 3.4))
+        # In inches, as nothing here varies much: to lay out what is drawn takes as long as to draw it.
+        figure.subplots_adjust(left=0.6 / width, right=1 - 0.1 / width, bottom=0.14, top=0.92, wspace=0.15)
         for axis, prefix in zip(figure.subplots(1, len(prefixes), squeeze=False)[0], prefixes, strict=True):
             names = list(dict.fromkeys(key for row in rows for key in row if key.startswith(prefix)))
             for name in names:
                 points = [(row["step"], row[name]) for row in rows if name in row]
                 axis.plot(*zip(*points, strict=True), label=name.removeprefix(prefix), linewidth=1.2)
             axis.set(xlabel="step", title=prefix.rstrip("/"), yscale="log")
+            axis.yaxis.set(
+                major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_locator=NullLocator()
+            )
             values = [float(row[name]) for row in rows for name in names if row.get(name, 0) > 0]
             if values:  # a hinge that is all but satisfied would else take up the whole axis
                 axis.set_ylim(bottom=max(min(values), DECADES_SHOWN * max(values)))

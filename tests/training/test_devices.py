@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two pr
 
 def start(folder: Path, name: str, variant: str, devices: int, steps: int = 4) -> subprocess.Popen:
     command = [sys.executable, SCRIPT, folder, name, variant, str(devices), str(steps)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
 
 
@@ -78,7 +78,6 @@ def test_two_machines_of_torchrun_train_as_two_devices(tmp_path: Path) -> None:
                 "torch.distributed.run", *machines, "--node-rank", rank, "-m", "chiasm", "fit", "--name", "machines"
             ),
             cwd=tmp_path,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
             text=True,
         )
