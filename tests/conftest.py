@@ -1,5 +1,6 @@
 """Shared fixtures; jaxtyping and beartype check the shapes of every call in the tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ import torch
 
 from chiasm.config import Config, ModelConfig
 from chiasm.data import ImageSet, open_data
+from chiasm.evaluation import classifiers, probes
+from chiasm.evaluation.fitting import FitSettings
 from chiasm.networks import CrossModel
 from chiasm.presets import tiny
 
@@ -63,3 +66,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from chiasm.training import fit
 
     return fit(tiny(), name="trained", runs=tmp_path_factory.mktemp("runs"), progress_bar=False).run
+
+
+@pytest.fixture(scope="module")
+def quick_fits() -> Iterator[None]:
+    """Classifiers and probes that learn for a moment, where what they find out does not matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifiers, "SETTINGS", FitSettings(lr=4e-3, batch=32, min_steps=5, max_rounds=2))
+        short = {kind: (FitSettings(lr=5e-2, min_steps=5, max_rounds=2),) for kind in probes.SETTINGS}
+        patch.setattr(probes, "SETTINGS", short)
+        yield

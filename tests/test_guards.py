@@ -17,9 +17,7 @@ from benchmarks.baselines import METHODS, configure
 from chiasm.checkpoint import load_model
 from chiasm.config import Config, DataConfig
 from chiasm.data import ImageSet, Split, make_split, open_data
-from chiasm.evaluation import classifiers, probes
 from chiasm.evaluation.context import SAMPLES, EvaluationContext, MixedSet, find_held_out
-from chiasm.evaluation.fitting import FitSettings
 from chiasm.evaluation.metrics.swap_error import find_references
 from chiasm.evaluation.references import mean_image
 from chiasm.objective import build_objective
@@ -126,14 +124,7 @@ def held_out() -> tuple[ImageSet, ImageSet, Split]:
     return images, exchange(images, outside_of_training(split)), split
 
 
-@pytest.fixture
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifiers, "SETTINGS", FitSettings(lr=4e-3, batch=32, min_steps=5, max_rounds=2))
-    short = {kind: (FitSettings(lr=5e-2, min_steps=5, max_rounds=2),) for kind in ("linear", "mlp")}
-    monkeypatch.setattr(probes, "SETTINGS", short)
-
-
-@pytest.mark.usefixtures("_quick")
+@pytest.mark.usefixtures("quick_fits")
 def test_classifiers_and_probes_learn_from_the_training_part_alone(held_out: tuple[ImageSet, ImageSet, Split]) -> None:
     images, exchanged, split = held_out
     first, other = (EvaluationContext(copies_x1(), part, split.train, num=4, seed=0) for part in (images, exchanged))

@@ -42,7 +42,7 @@ SHORT = {"fit": FIT, "sweep": FIT, "evaluate": ["--num", "8"]}
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def done(quick_fits: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of images in which all commands were run, in their order."""
     folder = tmp_path_factory.mktemp("readme")
     rng = np.random.default_rng(0)

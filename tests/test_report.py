@@ -61,6 +61,7 @@ def test_the_page_holds_every_run_the_winner_and_nothing_from_the_network(swept:
     assert all(word in text for word in ("torch 2", "cores", "seeds", "train.lr"))
 
 
+@pytest.mark.usefixtures("quick_fits")
 def test_a_run_of_its_own_has_a_page_with_its_evaluation(trained: Path, tmp_path: Path) -> None:
     run = tmp_path / "one"
     shutil.copytree(trained, run)
