@@ -32,6 +32,7 @@ def test_settings_are_refused_before_anything_is_read(options: dict, words: str,
         evaluate_run(tmp_path / "nosuch", **options)
 
 
+@pytest.mark.usefixtures("quick_fits")
 def test_the_command_measures_a_run(trained: Path, tmp_path: Path, capsys) -> None:
     arguments = ["--num", "12", "--part", "val", "--metrics", "swap", "leakage", "-o", str(tmp_path / "r.json")]
     assert main(["evaluate", str(trained), *arguments]) == 0
