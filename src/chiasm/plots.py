@@ -110,7 +110,7 @@ def curves(rows: Sequence[Mapping[str, float]], prefixes: Sequence[str], file: P
     with matplotlib.rc_context({"font.size": 9}):
         width = 5 * len(prefixes)
         figure = Figure(figsize=(width, 3.4))
-        # In inches, as nothing here varies much: to lay out what is drawn takes as long as to draw it.
+        # Fixed margins: to lay out what is drawn takes as long as to draw it.
         figure.subplots_adjust(left=0.6 / width, right=1 - 0.1 / width, bottom=0.14, top=0.92, wspace=0.15)
         for axis, prefix in zip(figure.subplots(1, len(prefixes), squeeze=False)[0], prefixes, strict=True):
             names = list(dict.fromkeys(key for row in rows for key in row if key.startswith(prefix)))
