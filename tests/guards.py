@@ -46,6 +46,12 @@ BREACHES = (
         f"        indices = {EVERYTHING}\n        self.index = indices if len(indices) <= BANK_SIZE",
     ),
     Breach(
+        "groups are those of training images",
+        "training/loop.py",
+        "content_groups(shown, split.train, config.data.groups, train.seed)",
+        f"content_groups(images, {EVERYTHING}, config.data.groups, train.seed)[split.train]",
+    ),
+    Breach(
         "the codes that a model keeps to hand others out are those of training images",
         "training/loop.py",
         "Memory(self.objective.model, shown, split.train, ",

@@ -47,6 +47,8 @@ def test_wrong_type_is_refused_by_key(values: dict, key: str) -> None:
         (lambda: DataConfig(held_out=0.0), "data.held_out", "fraction"),
         (lambda: DataConfig(pairs="pairs.csv"), "data.pairs", "--data.supervision pairs"),
         (lambda: DataConfig(partners=2, supervision="none"), "data.partners", "give 1"),
+        (lambda: DataConfig(groups=4, supervision="partial"), "data.groups", "give 0, or all labels"),
+        (lambda: from_preset("tiny", {"data.groups": 4}), "loss.weight_adversary", "give 0"),
         (lambda: DataConfig(supervision="augmentations"), "data.a_ignores", "rotate flip"),
         (lambda: DataConfig(a_ignores=("flip", "flip")), "data.a_ignores", "once"),
         (lambda: DataConfig(a_ignores=("flip",), b_ignores=("flip",)), "data.b_ignores", "ignores flip already"),

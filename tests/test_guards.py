@@ -64,14 +64,16 @@ def test_whether_a_mirror_shows_the_same_class_is_asked_of_training_images(
     assert [RunFolder.open(run)[1].model.mirror_a for run in runs] == ["on", "on"]
 
 
-@pytest.mark.parametrize("method", ["default", *METHODS])
+@pytest.mark.parametrize("method", ["default", "groups", *METHODS])
 def test_no_training_learns_from_held_out_images(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither from their pixels, as images, partners, positives, negatives or neighbours, nor from their labels."""
-    config = (
-        changed(tiny(), {"model.neighbours_b": 3, "model.gain_a": 1.5})
-        if method == "default"
-        else configure(method, "tiny", {}, {})
-    )
+    """Neither from their pixels, as images, partners, positives, negatives, neighbours or members of a group, nor from
+    their labels."""
+    of_default = {
+        "default": {"model.neighbours_b": 3, "model.gain_a": 1.5},
+        "groups": {"data.groups": 8, "loss.weight_adversary": 0.0},
+    }
+    known = method in of_default
+    config = changed(tiny(), of_default[method]) if known else configure(method, "tiny", {}, {})
     build: Callable[..., Any] = METHODS.get(method, build_objective)
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=6, validate_every=3))
     images = open_data(config.data, config.model.side_px, progress_bar=False)

@@ -258,6 +258,18 @@ def test_some_images_are_their_own_partner_changed(model: CrossModel, x: torch.T
     assert not read["a"].any()
 
 
+def test_code_b_is_read_from_the_image_alike_and_draws_the_image(model: CrossModel, x: torch.Tensor) -> None:
+    config = LossConfig.only(weight_swap=1.0, weight_contrastive=1.0, weight_consistency=1.0, shift_b=0.1)
+    objective, read = Objective(model, config), []
+    model.encoder_b.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    alike = torch.zeros_like(x)
+    objective.eval()(Batch(x, x.flip(0), x_alike=alike), 0.0)
+    assert torch.equal(read[0], torch.cat([alike, x.flip(0), alike]))
+    drawn = model.generator(model.encoder_a(x.flip(0)), model.encoder_b(alike))
+    loss = objective(Batch(x, x.flip(0), x_alike=alike), 0.0).terms["swap"]
+    torch.testing.assert_close(loss, (drawn - x).abs().mean())
+
+
 def test_an_image_and_its_partner_are_varied_alike_in_training(model: CrossModel, x: torch.Tensor) -> None:
     data = DataConfig(vary=("light", "rotate"))
     objective, read = Objective(model, LossConfig.only(weight_swap=1.0), data=data), {}

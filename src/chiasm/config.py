@@ -352,3 +352,6 @@ class Config:
             "an image that is its own partner would be copied; name what code A must ignore, or --model.mirror_a on"
         )
         require(bool(changed), "data.a_ignores", self.data.a_ignores, remedy)
+        read = self.data.groups == 0 or self.loss.weight_adversary == 0
+        remedy = "with data.groups code B is of an image of another class, which has nothing to hide; give 0"
+        require(read, "loss.weight_adversary", self.loss.weight_adversary, remedy)

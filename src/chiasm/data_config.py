@@ -94,6 +94,10 @@ class DataConfig:
     partners: int = number(1, 1, 64)
     """Other images of its class from which an image is drawn in training: code A is the mean over one to so many, and
     drops what changes among them."""
+    groups: int = number(0, 0, 4096)
+    """Where images of a class all show different things, such as the characters of a typeface, about how many things
+    there are: the training images are grouped by what they show, without labels of it, and code B is read from another
+    image of the group, which cannot tell the class. 0: from the image itself. Needs classes."""
     own_partner: float = number(0.0, 0, 1)
     """Share of the images that are their own partner, changed as a_ignores says or mirrored by model.mirror_a, beside
     those with another image of their class: code A then learns to read what it has never seen."""
@@ -140,6 +144,8 @@ class DataConfig:
         labelled = self.partners == 1 or self.supervision not in ("augmentations", "none")
         wanted = "without labels no image has a partner; give 1"
         require(labelled, "data.partners", self.partners, wanted)
+        wanted = "images are grouped by what those of a class do not share; give 0, or all labels: 'class'"
+        require(self.groups == 0 or self.supervision == "class", "data.groups", self.groups, wanted)
         named = self.supervision != "augmentations" or bool(self.a_ignores)
         wanted = "without labels this is all that parts the codes; name what code A must ignore, such as rotate flip"
         require(named, "data.a_ignores", self.a_ignores, wanted)

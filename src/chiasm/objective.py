@@ -58,6 +58,7 @@ class Batch(NamedTuple):
         is_negative: which x_negative are known to be of another class.
         classes: of x, -1 for unlabelled images.
         image_index: of x in the image set, for methods that learn something for each image.
+        x_alike: for each image another one, mostly of another class, that shows about the same; code B is read from it.
     """
 
     x: Images
@@ -68,6 +69,7 @@ class Batch(NamedTuple):
     is_negative: HalfMask | None = None
     classes: Classes | None = None
     image_index: Int[Tensor, "n"] | None = None
+    x_alike: Images | None = None
 
     @property
     def x_similar(self) -> Images | None:
@@ -241,15 +243,16 @@ class Objective(nn.Module):
 
     def _read_codes_b(self, batch: Batch) -> tuple[Code, Code | None, Code | None]:
         """In training of shifted images, so that codes B cannot tell more exactly than that where things stand."""
+        x = batch.x if batch.x_alike is None else batch.x_alike
         reach = self.config.shift_b if self.training else 0.0
         partner = batch.x_partner if self.config.weight_contrastive > 0 else None
         partner = None if partner is None else partner[: len(batch.x)]
         if partner is not None and self.data.supervision == "augmentations":
             partner = self._changed(partner, self.data.a_ignores)
-        unshifted = batch.x if self.config.shift_b > 0 and self.config.weight_consistency > 0 else None
-        seen = [random_shift(part, reach) for part in (batch.x, partner) if part is not None]
+        unshifted = x if self.config.shift_b > 0 and self.config.weight_consistency > 0 else None
+        seen = [random_shift(part, reach) for part in (x, partner) if part is not None]
         seen += [] if unshifted is None else [unshifted]
-        codes = self.model.encoder_b(self._changed(torch.cat(seen), self.data.b_ignores)).split(len(batch.x))
+        codes = self.model.encoder_b(self._changed(torch.cat(seen), self.data.b_ignores)).split(len(x))
         return codes[0], None if partner is None else codes[1], None if unshifted is None else codes[-1]
 
     def _changed(self, x: Images, ignored: tuple[Augmentation, ...]) -> Images:

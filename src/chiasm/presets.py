@@ -116,16 +116,22 @@ def portraits() -> Config:
 
 
 def typefaces() -> Config:
-    """Characters of many typefaces, to complete typefaces never seen: 32 px, code A from up to four characters, a short
-    code B; half an hour."""
+    """Characters of many typefaces, to complete typefaces never seen: 32 px, code A from up to four characters, code B
+    from the same character in another typeface, as far as groups tell; half an hour."""
     return changed(
         Config(),
         {
+            "data.groups": 36,
             "data.partners": 4,
             "model.side_px": 32,
             "model.dense_widths": (256, 256, 256),
-            "model.generator_widths": (128, 96, 48),
-            "loss.decay_b": 1e-2,
+            "model.unit_codes": True,
+            "model.generator_widths": (256, 128, 96, 48),
+            "loss.noise_b": 0.1,
+            "loss.weight_contrastive_a": 0.0,
+            "loss.weight_adversary": 0.0,
+            "train.adam_share": 3.0,
+            "train.weight_decay": 0.3,
             "train.max_minutes": 30.0,
         },
     )

@@ -67,6 +67,27 @@ def test_further_partners_follow_the_first_ones_and_change_nothing_else(image_se
     assert several.load(0).x_partner.shape == (12, *one.load(0).x.shape[1:])
 
 
+def test_an_image_alike_is_another_one_of_the_group_and_changes_nothing_else(image_set):
+    images, indices = image_set(CLASSES), np.array([12, 0, 1, 3, 5, 6, 7, 8, 9])
+    groups = np.array([0, 1, 0, 1, 0, UNLABELLED, 1, 2, UNLABELLED])
+    batches, plain = Batches(images, indices, 9, seed=1, groups=groups), Batches(images, indices, 9, seed=1)
+    pairs = set()
+    for step in range(200):
+        batch = batches.at(step)
+        np.testing.assert_array_equal(plain.at(step).index, batch.index)
+        np.testing.assert_array_equal(plain.at(step).partner, batch.partner)
+        np.testing.assert_array_equal(plain.at(step).alike, batch.index)
+        pairs |= set(zip(batch.index.tolist(), batch.alike.tolist(), strict=True))
+    expected = {(i, j) for group in ([12, 1, 5], [0, 3, 7]) for i in group for j in group if i != j}
+    assert pairs == expected | {(6, 6), (8, 8), (9, 9)}
+    loaded = batches.load(7, similar=True)
+    np.testing.assert_array_equal(loaded.x_alike, images.gather(batches.at(7).alike))
+    assert plain.load(7).x_alike is None
+    whole = Batches(images, indices, 4, 1, groups=groups).at(2).alike.reshape(2, 2)
+    parts = [Batches(images, indices, 2, 1, rank, 2, groups=groups).at(2).alike.reshape(2, 1) for rank in (0, 1)]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+
+
 def test_several_devices_share_out_further_partners_too(image_set):
     images, indices = image_set(CLASSES), np.arange(13)
     whole = Batches(images, indices, 4, seed=1, num_partners=2).at(3).partner.reshape(2, 2, 2)

@@ -4,6 +4,7 @@ from chiasm.data.batches import Batches, LoadedBatch
 from chiasm.data.decode import decode_image, read_image
 from chiasm.data.describe import announce, contact_sheet, describe
 from chiasm.data.find_source import open_data
+from chiasm.data.groups import content_groups
 from chiasm.data.image_set import UNLABELLED, DataError, ImageSet
 from chiasm.data.labels import hide_labels, keep_classes
 from chiasm.data.mirror import tells_no_side
@@ -21,6 +22,7 @@ __all__ = [
     "Split",
     "announce",
     "contact_sheet",
+    "content_groups",
     "decode_image",
     "describe",
     "draw_character",

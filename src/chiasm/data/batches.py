@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 
 import numpy as np
@@ -17,7 +17,7 @@ from chiasm.data.prefetch import prefetch
 Indices = NDArray[np.int64]
 
 # Purposes of random streams. They come before all else in a seed, for NumPy reads [s, 3] as [s, 3, 0].
-_EPOCH, _PARTNER, _SMALL, _SIMILAR = 1, 2, 3, 4
+_EPOCH, _PARTNER, _SMALL, _SIMILAR, _ALIKE = 1, 2, 3, 4, 5
 
 NUM_CANDIDATES = 16
 """Candidates of a class among which the positive is the most similar one."""
@@ -32,10 +32,12 @@ class BatchIndices:
         index: [n] indices of the images.
         partner: [k n] for each image another one of its class; itself if there is no other. Then for each a second
             one, and so on.
+        alike: [n] for each image another one of its group; itself where there are no groups, or no other.
     """
 
     index: Indices
     partner: Indices
+    alike: Indices
 
     @property
     def has_partner(self) -> NDArray[np.bool_]:
@@ -57,6 +59,7 @@ class LoadedBatch:
             likewise; where no image of the set has a class, one of the most similar ones.
         x_negative: for each image at an odd place one of the most similar of other classes, or None likewise.
         is_negative: [n / 2] which x_negative are labelled with another class than their image, or None likewise.
+        x_alike: [n, 3, side, side] for each image another one of its group; None where there are no groups.
     """
 
     index: Indices
@@ -67,6 +70,7 @@ class LoadedBatch:
     x_positive: NDArray[np.uint8] | None = None
     x_negative: NDArray[np.uint8] | None = None
     is_negative: NDArray[np.bool_] | None = None
+    x_alike: NDArray[np.uint8] | None = None
 
 
 class Batches:
@@ -89,6 +93,7 @@ class Batches:
         rank: int = 0,
         world_size: int = 1,
         num_partners: int = 1,
+        groups: Indices | None = None,
     ) -> None:
         """Prepares the sampling.
 
@@ -100,6 +105,7 @@ class Batches:
             rank: number of this device, from 0.
             world_size: number of devices.
             num_partners: of each image.
+            groups: [m] a number for each of indices, equal where images show about the same; none by default.
 
         Raises:
             ValueError: if there is nothing to sample, or a number is out of its range.
@@ -120,6 +126,7 @@ class Batches:
         self.num_partners = num_partners
         classes = images.classes[self.indices]
         self._table = _ClassTable(classes)
+        self._groups = None if groups is None else _ClassTable(groups)
         num_labelled = int(np.count_nonzero(classes != UNLABELLED))
         times = max(1, round((len(classes) - num_labelled) / max(1, num_labelled)))
         self._again = np.flatnonzero(classes != UNLABELLED) if times > 1 else np.zeros(0, dtype=np.int64)
@@ -139,7 +146,12 @@ class Batches:
         chosen = self._choose(step)
         rng = np.random.default_rng([_PARTNER, self.seed, step])
         partners = [self._own(self._table.others(chosen, rng)) for _ in range(self.num_partners)]
-        return BatchIndices(self.indices[self._own(chosen)], self.indices[np.concatenate(partners)])
+        alike = chosen
+        if self._groups is not None:
+            alike = self._groups.others(chosen, np.random.default_rng([_ALIKE, self.seed, step]))
+        return BatchIndices(
+            self.indices[self._own(chosen)], self.indices[np.concatenate(partners)], self.indices[self._own(alike)]
+        )
 
     def load(self, step: int, partners: bool = True, similar: bool = False) -> LoadedBatch:
         """The batch of a step with its pixels.
@@ -152,8 +164,10 @@ class Batches:
         batch = self.at(step)
         x = self.images.gather(batch.index)
         x_partner = self.images.gather(batch.partner) if partners else None
+        x_alike = None if self._groups is None else self.images.gather(batch.alike)
+        loaded = LoadedBatch(batch.index, batch.partner, x, x_partner, batch.has_partner, x_alike=x_alike)
         if not similar:
-            return LoadedBatch(batch.index, batch.partner, x, x_partner, batch.has_partner)
+            return loaded
         negative = self._find_negatives(step // STEPS_AT_ONCE)[step % STEPS_AT_ONCE]
         if self._searched == slice(None):
             positive, negative = negative[::2], negative[1::2]
@@ -162,15 +176,11 @@ class Batches:
         own, others = self.images.classes[batch.index[1::2]], self.images.classes[negative]
         is_negative = (own != UNLABELLED) & (others != UNLABELLED) & (own != others)
         pixels = self.images.gather(np.concatenate([positive, negative]))
-        return LoadedBatch(
-            batch.index,
-            batch.partner,
-            x,
-            x_partner,
-            batch.has_partner,
-            pixels[: len(positive)],
-            pixels[len(positive) :],
-            is_negative,
+        return replace(
+            loaded,
+            x_positive=pixels[: len(positive)],
+            x_negative=pixels[len(positive) :],
+            is_negative=is_negative,
         )
 
     def iterate(
@@ -236,7 +246,7 @@ class Batches:
 
 
 class _ClassTable:
-    """Which images are of one class, in twelve bytes an image.
+    """Which images are of one class, or of one group, in twelve bytes an image.
 
     Args:
         classes: [m] class of each image, or UNLABELLED.

@@ -33,6 +33,7 @@ from chiasm.data import (
     ImageSet,
     LoadedBatch,
     Split,
+    content_groups,
     hide_labels,
     keep_classes,
     save_image,
@@ -112,7 +113,8 @@ class Loop:
         self.fabric, self.config, self.folder, self.progress_bar = fabric, config, folder, progress_bar
         self.schedule = schedule
         device = fabric.global_rank, fabric.world_size
-        self.batches = Batches(shown, split.train, train.batch_size, train.seed, *device, config.data.partners)
+        groups = content_groups(shown, split.train, config.data.groups, train.seed) if config.data.groups else None
+        self.batches = Batches(shown, split.train, train.batch_size, train.seed, *device, config.data.partners, groups)
         self.classes = shown.classes
         self.budget = Budget.of(train, self.batches.steps_per_epoch)
         self.validation = Validation(
@@ -214,6 +216,7 @@ class Loop:
             x_negative=images(loaded.x_negative),
             is_negative=None if known is None else send(known),
             classes=send(self.classes[loaded.index]),
+            x_alike=images(loaded.x_alike),
         )
 
     def _descend(self, part: str, terms: dict[str, torch.Tensor], progress: float) -> None:
