@@ -89,20 +89,22 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Co
 
 
 @pytest.mark.parametrize(
-    ("loss", "gan"),
+    ("loss", "gan", "groups"),
     [
-        pytest.param({}, {}, id="negatives"),
-        pytest.param({"weight_difference": 0.0, "shift_b": 0.1, "weight_consistency": 0.1}, {}, id="shift"),
-        pytest.param({}, {"weight": 0.1, "r1": 1.0, "widths": (4,)}, id="gan"),
+        pytest.param({}, {}, 0, id="negatives"),
+        pytest.param({"weight_difference": 0.0, "shift_b": 0.1, "weight_consistency": 0.1}, {}, 0, id="shift"),
+        pytest.param({}, {"weight": 0.1, "r1": 1.0, "widths": (4,)}, 0, id="gan"),
+        pytest.param({"weight_adversary": 0.0}, {}, 4, id="groups"),
     ],
 )
 def test_resuming_goes_on_as_if_never_stopped(
-    loss: dict, gan: dict, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loss: dict, gan: dict, groups: int, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the midst of the cooldown: the run that is stopped and the one that is not have the same budget."""
     config = with_train(config, steps=6, cooldown=1.0)
     wide = dataclasses.replace(config.model, generator_widths=(16, 16, 16), neighbours_b=2, gain_a=1.5)  # for Muon
-    config = dataclasses.replace(config, model=wide, loss=LossConfig(**loss), gan=GanConfig(**gan))
+    data = dataclasses.replace(config.data, groups=groups)
+    config = dataclasses.replace(config, data=data, model=wide, loss=LossConfig(**loss), gan=GanConfig(**gan))
     whole = fit(config, runs=tmp_path, progress_bar=False)
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_agree", lambda self, stop: self.step == 3)
@@ -247,6 +249,9 @@ def test_images_without_classes_are_refused_with_the_remedy(config: Config, tmp_
     flat = dataclasses.replace(config, data=dataclasses.replace(config.data, source=str(tmp_path)))
     with pytest.raises(ConfigError, match="--preset unlabelled"):
         fit(flat, runs=tmp_path / "runs", progress_bar=False)
+    grouped = dataclasses.replace(flat.data, groups=4)
+    with pytest.raises(ConfigError, match="^data.groups: "):
+        fit(dataclasses.replace(flat, data=grouped, loss=LossConfig.only(weight_rec=1.0)), progress_bar=False)
     data = dataclasses.replace(flat.data, supervision="augmentations", a_ignores=("rotate", "flip"))
     with pytest.raises(ConfigError, match="loss.weight_adversary: "):
         fit(dataclasses.replace(flat, data=data), runs=tmp_path / "runs", progress_bar=False)

@@ -28,7 +28,7 @@ from chiasm.data import (
 )
 from chiasm.networks.size import require_buildable
 from chiasm.objective import build_objective
-from chiasm.overrides import changed, flatten, to_dict
+from chiasm.overrides import changed, flatten, lookup, to_dict
 from chiasm.runs import RunError, RunFolder, RunWriteError
 from chiasm.training.budget import Schedule, step_size
 from chiasm.training.hardware import end_with_parent, num_machines, require_devices
@@ -148,8 +148,9 @@ def _keys_that_need_classes(config: Config) -> list[str]:
     """What is in use that needs labels: without them an image, changed, is a partner, but of no class."""
     keys = config.loss.keys_that_need("classes")
     own = config.loss.keys_that_need("partners") if config.data.supervision == "augmentations" else []
-    handed_out = [key for key in ("neighbours_b", "gain_a") if getattr(config.model, key) > 0]
-    return [f"loss.{key}" for key in keys if key not in own] + [f"model.{key}" for key in handed_out]
+    settings = ("model.neighbours_b", "model.gain_a", "data.groups")
+    in_use = [key for key in settings if lookup(config, key) > 0]
+    return [f"loss.{key}" for key in keys if key not in own] + in_use
 
 
 def _split(fabric: Fabric, run: RunFolder, config: Config, images: ImageSet) -> Split:

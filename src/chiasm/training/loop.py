@@ -113,7 +113,11 @@ class Loop:
         self.fabric, self.config, self.folder, self.progress_bar = fabric, config, folder, progress_bar
         self.schedule = schedule
         device = fabric.global_rank, fabric.world_size
-        groups = content_groups(shown, split.train, config.data.groups, train.seed) if config.data.groups else None
+        groups = None
+        if config.data.groups > 0:
+            if progress_bar:
+                self._say(f"grouping {len(split.train):,} images by what they show")
+            groups = content_groups(shown, split.train, config.data.groups, train.seed)
         self.batches = Batches(shown, split.train, train.batch_size, train.seed, *device, config.data.partners, groups)
         self.classes = shown.classes
         self.budget = Budget.of(train, self.batches.steps_per_epoch)
@@ -131,8 +135,8 @@ class Loop:
             if part is not None:
                 networks = self.objective.model if name == "objective" and train.optimizer == "muon" else None
                 synchronise_statistics(part, fabric)
-                groups = split_matrices(part.parameter_groups(), networks, train.adam_share, train.weight_decay)
-                self.parts[name] = (part, Muon(groups, lr, train.betas))
+                parameters = split_matrices(part.parameter_groups(), networks, train.adam_share, train.weight_decay)
+                self.parts[name] = (part, Muon(parameters, lr, train.betas))
         self.step, self.elapsed_s = 0, 0.0
         compile_networks(self.objective.model, train, self.budget)
         self.wrapped = {name: fabric.setup(*part) for name, part in self.parts.items()}
