@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -17,6 +19,7 @@ Vectors = NDArray[np.float32]
 NUM_DIRECTIONS, SHARPNESS, CELLS = 4, 4, 8
 NUM_STYLES, RIDGE = 8, 20.0
 NUM_STARTS, NUM_ROUNDS, NUM_STYLED = 3, 20, 10
+SURE = 0.75
 CHUNK = 1024
 
 
@@ -33,7 +36,7 @@ def content_groups(images: ImageSet, indices: Indices, num: int, seed: int) -> I
         seed: of the start, which are the images of large classes.
 
     Returns:
-        [m] numbers from 0 to num - 1, or UNLABELLED for images without a class.
+        [m] numbers from 0 to num - 1, or UNLABELLED for images without a class and for the least sure quarter.
 
     Source: docs/method.md, section 4.3; k-means under constraints, Wagstaff et al. 2001, whose "cannot link" holds
     within a class and is kept exactly by an assignment (Kuhn 1955).
@@ -50,9 +53,11 @@ def content_groups(images: ImageSet, indices: Indices, num: int, seed: int) -> I
     rng = np.random.default_rng([seed, 59])
     starts = [_start(seen, of_class, num, rng) for _ in range(NUM_STARTS)]
     tries = [_rounds(seen, of_class, styles[:, :1], means, NUM_ROUNDS) for means in starts]
-    _, means, _ = min(tries, key=lambda found: found[0])
+    means = min(tries, key=lambda found: found.total).weights
     weights = np.concatenate([means, np.zeros((num, styles.shape[1] - 1, seen.shape[1]), dtype=np.float32)], axis=1)
-    return _rounds(seen, of_class, styles, weights, NUM_STYLED)[2]
+    found = _rounds(seen, of_class, styles, weights, NUM_STYLED)
+    labelled = found.group != UNLABELLED
+    return np.where(found.doubt <= np.quantile(found.doubt[labelled], SURE), found.group, UNLABELLED)
 
 
 def _edges(images: ImageSet, indices: Indices) -> Vectors:
@@ -90,30 +95,45 @@ def _start(seen: Vectors, of_class: list[Indices], num: int, rng: np.random.Gene
     return seen[np.resize(images, num)][:, None]
 
 
-def _rounds(
-    seen: Vectors, of_class: list[Indices], styles: Vectors, weights: Vectors, num: int
-) -> tuple[float, Vectors, Indices]:
-    """Groups and means in turns: the sum of squared distances, the weights of the means, and the groups at last."""
+class _Found(NamedTuple):
+    """Groups by given means.
+
+    Attributes:
+        weights: [num, 1 + styles, features] what turns a class's styles into the means.
+        group: [m] of each image.
+        doubt: [m] its squared distance from its mean, as a share of that from the nearest other one.
+        total: the sum of the squared distances.
+    """
+
+    weights: Vectors
+    group: Indices
+    doubt: Vectors
+    total: float
+
+
+def _rounds(seen: Vectors, of_class: list[Indices], styles: Vectors, weights: Vectors, num: int) -> _Found:
+    """Groups and means in turns."""
     style_of = np.zeros((len(seen), styles.shape[1]), dtype=np.float32)
     for rows, style in zip(of_class, styles, strict=True):
         style_of[rows] = style
     for _ in range(num - 1):
-        weights = _fit(seen, style_of, _assign(seen, of_class, styles, weights)[1], weights)
-    total, group = _assign(seen, of_class, styles, weights)
-    return total, weights, group
+        weights = _fit(seen, style_of, _assign(seen, of_class, styles, weights).group, weights)
+    return _assign(seen, of_class, styles, weights)
 
 
-def _assign(seen: Vectors, of_class: list[Indices], styles: Vectors, weights: Vectors) -> tuple[float, Indices]:
-    """The sum of squared distances from the means, and the groups: the nearest ones for all of a class together."""
+def _assign(seen: Vectors, of_class: list[Indices], styles: Vectors, weights: Vectors) -> _Found:
+    """The nearest groups for all images of a class together."""
     total, num = 0.0, len(weights)
-    group = np.full(len(seen), UNLABELLED)
+    group, doubt = np.full(len(seen), UNLABELLED), np.zeros(len(seen), dtype=np.float32)
     for rows, style in zip(of_class, styles, strict=True):
-        means = np.tensordot(weights, style, axes=(1, 0))  # num, features
-        distance = np.tile(cdist(seen[rows], means, "sqeuclidean"), -(-len(rows) // num))
-        chosen = linear_sum_assignment(distance)[1]
-        group[rows] = chosen % num
-        total += float(distance[np.arange(len(rows)), chosen].sum())
-    return total, group
+        distance = cdist(seen[rows], np.tensordot(weights, style, axes=(1, 0)), "sqeuclidean")
+        chosen = linear_sum_assignment(np.tile(distance, -(-len(rows) // num)))[1] % num
+        place = np.arange(len(rows)), chosen
+        own = distance[place]
+        distance[place] = np.inf
+        group[rows], doubt[rows] = chosen, own / distance.min(axis=1).clip(min=1e-6)
+        total += float(own.sum())
+    return _Found(weights, group, doubt, total)
 
 
 def _fit(seen: Vectors, style_of: Vectors, group: Indices, weights: Vectors) -> Vectors:
