@@ -97,7 +97,8 @@ class DataConfig:
     groups: int = number(0, 0, 4096)
     """Where images of a class all show different things, such as the characters of a typeface, about how many things
     there are: the training images are grouped by what they show, without labels of it, and code B is read from another
-    image of the group, which cannot tell the class. 0: from the image itself. Needs classes."""
+    image of the group, which cannot tell the class; of a quarter, for which the group is not clear, and with 0 of all,
+    from the image itself. Needs classes."""
     own_partner: float = number(0.0, 0, 1)
     """Share of the images that are their own partner, changed as a_ignores says or mirrored by model.mirror_a, beside
     those with another image of their class: code A then learns to read what it has never seen."""
