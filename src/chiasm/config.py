@@ -353,5 +353,5 @@ class Config:
         )
         require(bool(changed), "data.a_ignores", self.data.a_ignores, remedy)
         read = self.data.groups == 0 or self.loss.weight_adversary == 0
-        remedy = "with data.groups code B is of an image of another class, which has nothing to hide; give 0"
+        remedy = "with data.groups code B is mostly of another class than the one its adversary is told; give 0"
         require(read, "loss.weight_adversary", self.loss.weight_adversary, remedy)

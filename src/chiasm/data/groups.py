@@ -10,9 +10,9 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from chiasm.data.batches import Indices
 from chiasm.data.image_set import UNLABELLED, ImageSet
 
-Indices = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
 # All chosen by how often images of a group of typefaces show the same character, see docs/lab-notes.md.
