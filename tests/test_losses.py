@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from chiasm.losses import (
+    balance,
     classification_loss,
     code_cycle_loss,
     code_decay,
@@ -66,7 +67,7 @@ def test_unlabelled_images_do_not_count_for_the_classifier() -> None:
 
 
 def test_gan_losses_against_numpy() -> None:
-    real, mixed = np.random.default_rng(0).normal(size=(2, 3, 1, 2, 2)).astype(np.float32)
+    real, mixed = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
     on_real, on_mixed = torch.tensor(real), torch.tensor(mixed)
     hinge = np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + mixed).mean()
     lsgan = 0.5 * (((real - 1) ** 2).mean() + (mixed**2).mean())
@@ -76,11 +77,23 @@ def test_gan_losses_against_numpy() -> None:
     assert float(realism_loss("lsgan", on_mixed)) == pytest.approx(0.5 * ((mixed - 1) ** 2).mean(), rel=1e-5)
 
 
+def test_balanced_gradients_keep_their_proportion_whatever_the_losses_weigh() -> None:
+    x = torch.rand(2, 3, 4, 4, requires_grad=True)
+    pull, push = torch.randn(2, 2, 3, 4, 4)
+    for weight in (1.0, 1e-4):
+        first, second = balance(x, 0.3)
+        (gradient,) = torch.autograd.grad((pull * first).sum() + weight * (push * second).sum(), x)
+        torch.testing.assert_close(gradient, pull + 0.3 * push * pull.norm() / push.norm())
+    first, second = balance(x, 0.3)
+    (alone,) = torch.autograd.grad((pull * first).sum() + 0 * second.sum(), x)
+    torch.testing.assert_close(alone, pull)
+
+
 def test_r1_is_half_the_squared_gradient() -> None:
     """A linear discriminator with weights w has the gradient w at every image."""
     w = torch.randn(3, 4, 4)
     x = torch.randn(2, 3, 4, 4, requires_grad=True)
-    on_real = (x * w).sum(dim=(1, 2, 3))[:, None, None, None]
+    on_real = (x * w).sum(dim=(1, 2, 3))[:, None]
     torch.testing.assert_close(r1_penalty(on_real, x), 0.5 * w.square().sum())
 
 

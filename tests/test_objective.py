@@ -1,3 +1,5 @@
+from typing import Literal
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -6,7 +8,7 @@ from chiasm.augment import change
 from chiasm.config import DataConfig, GanConfig, LossConfig
 from chiasm.losses import contrastive_loss, perceptual_loss
 from chiasm.networks import CrossModel
-from chiasm.networks.discriminator import Discriminator
+from chiasm.networks.discriminator import Discriminator, FeatureDiscriminator
 from chiasm.networks.photo_features import PhotoFeatures
 from chiasm.objective import Batch, DiscriminatorObjective, Objective
 
@@ -160,6 +162,44 @@ def test_a_discriminator_step_leaves_the_networks_alone_and_the_other_way_round(
     sum(discriminator(x, x_mix, classes).values()).backward()
     assert all(p.grad is None for p in model.parameters())
     assert all(p.grad is not None for p in discriminator.parameters())
+
+
+@pytest.mark.parametrize("sees", ["pixels", "features"])
+def test_swaps_are_judged_as_they_are_drawn_and_nothing_is_mixed_for_it(
+    sees: Literal["pixels", "features"], model: CrossModel, x: torch.Tensor
+) -> None:
+    """The truth of a swap is known; the gradient of eq. 20 is a share of that of eq. 5."""
+    model.eval()
+    gan = GanConfig(weight=0.5, judges="swaps", sees=sees, widths=(4, 6))
+    discriminator = DiscriminatorObjective(gan, num_classes=3)
+    config, classes, partner = LossConfig.only(weight_swap=1.0), torch.tensor([0, 1, 2, -1]), x.roll(1, 0)
+    objective = Objective(model, config, gan, discriminator=discriminator.discriminator).eval()
+    terms, x_judged = objective(Batch(x, partner, classes=classes), 1.0)
+    torch.testing.assert_close(x_judged, model.generator(model.encoder_a(partner), model.encoder_b(x)))
+    last = model.generator.rgb.bias
+    (alone,) = torch.autograd.grad(terms["swap"], last, retain_graph=True)
+    (both,) = torch.autograd.grad(terms["swap"] + terms["gan"], last)
+    assert not torch.allclose(alone, both)
+    model.zero_grad(set_to_none=True)
+    sum(discriminator(x, x_judged, classes).values()).backward()
+    assert all(p.grad is None for p in model.parameters())
+    assert all(p.grad is not None for p in discriminator.parameters())
+
+
+def test_the_features_that_a_discriminator_sees_are_never_trained_or_saved(x: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    discriminator = FeatureDiscriminator(num_classes=3)
+    assert sum(p.numel() for p in discriminator.parameters()) < 400_000
+    assert not any("features" in name for name in discriminator.state_dict())
+    blind, told = discriminator(x, torch.full((4,), -1)), discriminator(x, torch.tensor([0, 1, 2, 0]))
+    torch.testing.assert_close(blind, discriminator(x))
+    assert blind.shape == (4, 8 * 8 + 2 * 2)
+    assert (blind != told).any(dim=0).sum() == 2 * 2
+
+
+@pytest.mark.parametrize(("side", "patches"), [(8, 4 * 4 + 1), (20, 10 * 10 + 2 * 2)])
+def test_a_discriminator_of_features_sees_sides_that_are_no_multiple_of_eight(side: int, patches: int) -> None:
+    assert FeatureDiscriminator()(torch.zeros(2, 3, side, side)).shape == (2, patches)
 
 
 def test_gan_weight_waits_for_the_head_start_and_then_grows() -> None:

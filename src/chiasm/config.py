@@ -39,6 +39,7 @@ __all__ = [
 MAX_SIDE_PX = 4096
 MAX_BATCH = 65536
 MAX_BLOCKS = 12
+MIN_FEATURES_PX = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,10 +242,15 @@ class LossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GanConfig:
-    """The GAN loss on mixed images; a weight of 0 switches it off."""
+    """The GAN loss on generated images; a weight of 0 switches it off."""
 
     weight: float = number(0.0, 0)
-    """Weight of the generator's term (eq. 20)."""
+    """Weight of the generator's term (eq. 20); on swaps its gradient in the image as a share of theirs (eq. 25)."""
+    judges: Literal["mixes", "swaps"] = "mixes"
+    """Which images the discriminator judges: 'mixes', whose truth is unknown, or 'swaps', those of the same-class swap
+    (eq. 5), whose content stays what it is while they become sharper."""
+    sees: Literal["pixels", "features"] = "pixels"
+    """What it sees of them: 'pixels', or 'features' of photographs, which need the extra 'perceptual'."""
     kind: Literal["hinge", "lsgan"] = "hinge"
     """Which loss."""
     head_start: float = number(0.0, 0, 1)
@@ -256,7 +262,7 @@ class GanConfig:
     conditional: bool = True
     """Whether the discriminator gets the class that an image shall show, where classes are known."""
     widths: tuple[int, ...] = number((32, 64, 128), 1, 4096)
-    """Channels of the discriminator's stride-2 convolutions."""
+    """Channels of the discriminator's stride-2 convolutions, where it sees pixels."""
     lr: float = 2e-4
     """Adam's step size for the discriminator."""
 
@@ -344,9 +350,8 @@ class Config:
     train: TrainConfig = field(default_factory=lambda: TrainConfig(max_minutes=10.0))
 
     def __post_init__(self) -> None:
-        halvings, side_px = len(self.gan.widths), self.model.side_px
-        remedy = f"{halvings} halvings are too many for {side_px} px; give fewer widths"
-        require(self.gan.weight == 0 or 2**halvings <= side_px, "gan.widths", self.gan.widths, remedy)
+        if self.gan.weight > 0:
+            self._check_gan()
         changed = self.data.own_partner == 0 or self.data.a_ignores or self.model.mirror_a == "on"
         remedy = (
             "an image that is its own partner would be copied; name what code A must ignore, or --model.mirror_a on"
@@ -355,3 +360,13 @@ class Config:
         read = self.data.groups == 0 or self.loss.weight_adversary == 0
         remedy = "with data.groups code B is mostly of another class than the one its adversary is told; give 0"
         require(read, "loss.weight_adversary", self.loss.weight_adversary, remedy)
+
+    def _check_gan(self) -> None:
+        halvings, side_px = len(self.gan.widths), self.model.side_px
+        if self.gan.sees == "pixels":
+            remedy = f"{halvings} halvings are too many for {side_px} px; give fewer widths"
+            require(2**halvings <= side_px, "gan.widths", self.gan.widths, remedy)
+        else:
+            require(side_px >= MIN_FEATURES_PX, "gan.sees", self.gan.sees, f"{side_px} px are too few; give 'pixels'")
+        swaps = self.gan.judges == "mixes" or self.loss.weight_swap > 0
+        require(swaps, "gan.judges", self.gan.judges, "without loss.weight_swap there are no swaps; give 'mixes'")

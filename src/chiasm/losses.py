@@ -6,6 +6,7 @@ over its two images: since the two halves of a batch are averaged together here,
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -23,10 +24,11 @@ HalfImages = Float[Tensor, "half 3 side side"]
 HalfCode = Float[Tensor, "half code"]
 HalfMask = Bool[Tensor, "half"]
 Mask = Bool[Tensor, "n"]
-Patches = Float[Tensor, "n 1 h w"]
+Patches = Float[Tensor, "n patches"]
 
 IMAGES_IN_A_PAIR = 2
 MIN_DIFFERENCE = 0.01
+TINY = 1e-12
 MARGIN = 4.0
 """Between codes under noise of standard deviation 1, one in forty is then closer to the wrong one."""
 
@@ -199,27 +201,57 @@ def confusion_loss(logits: Logits) -> Scalar:
     return -F.log_softmax(logits, dim=1).mean() - math.log(logits.shape[1])
 
 
-def discriminator_loss(kind: str, on_real: Patches, on_mixed: Patches) -> Scalar:
-    """What the discriminator minimises: tell real images from mixed ones.
+def discriminator_loss(kind: str, on_real: Patches, on_generated: Patches) -> Scalar:
+    """What the discriminator minimises: tell real images from generated ones.
 
     Args:
         kind: "hinge" or "lsgan".
         on_real: its logits for real images.
-        on_mixed: its logits for mixed ones.
+        on_generated: its logits for generated ones.
 
     Source: docs/method.md, eq. 19; Lim & Ye 2017 (hinge); Mao et al. 2017, eq. 9 (lsgan).
     """
     if kind == "hinge":
-        return F.relu(1 - on_real).mean() + F.relu(1 + on_mixed).mean()
-    return 0.5 * ((on_real - 1).square().mean() + on_mixed.square().mean())
+        return F.relu(1 - on_real).mean() + F.relu(1 + on_generated).mean()
+    return 0.5 * ((on_real - 1).square().mean() + on_generated.square().mean())
 
 
-def realism_loss(kind: str, on_mixed: Patches) -> Scalar:
-    """What the generator minimises: mixed images that the discriminator takes for real.
+def realism_loss(kind: str, on_generated: Patches) -> Scalar:
+    """What the generator minimises: images that the discriminator takes for real.
 
     Source: docs/method.md, eq. 20; otherwise as discriminator_loss.
     """
-    return -on_mixed.mean() if kind == "hinge" else 0.5 * (on_mixed - 1).square().mean()
+    return -on_generated.mean() if kind == "hinge" else 0.5 * (on_generated - 1).square().mean()
+
+
+class _Balance(torch.autograd.Function):
+    """Eq. 25, where both gradients are known: on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Images, share: float) -> tuple[Images, Images]:
+        ctx.share = share
+        return x.clone(), x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Images) -> tuple[Images, None]:
+        leading, following = gradients
+        scale = ctx.share * leading.norm() / following.norm().clamp(min=TINY)
+        return leading + scale * following, None
+
+
+def balance(x_generated: Images, share: float) -> tuple[Images, Images]:
+    """The same images twice, for two losses whose gradients shall keep a proportion, whatever their sizes.
+
+    Args:
+        x_generated: the images generated.
+        share: how large the gradient of what the second are used for shall be beside that of the first, by the norms
+            over the whole batch.
+
+    Source: docs/method.md, eq. 25; Esser et al. 2021 (Taming transformers), eq. 7, at the image instead of the last
+    layer.
+    """
+    first, second = _Balance.apply(x_generated, share)
+    return first, second
 
 
 def r1_penalty(on_real: Patches, x: Images) -> Scalar:
@@ -231,7 +263,7 @@ def r1_penalty(on_real: Patches, x: Images) -> Scalar:
 
     Source: docs/method.md, eq. 21; Mescheder et al. 2018, eq. 9.
     """
-    (gradient,) = torch.autograd.grad(on_real.mean(dim=(1, 2, 3)).sum(), x, create_graph=True)
+    (gradient,) = torch.autograd.grad(on_real.mean(dim=1).sum(), x, create_graph=True)
     return 0.5 * gradient.square().sum(dim=(1, 2, 3)).mean()
 
 

@@ -21,6 +21,7 @@ from chiasm.losses import (
     HalfMask,
     Mask,
     Scalar,
+    balance,
     classification_loss,
     code_cycle_loss,
     code_decay,
@@ -39,7 +40,7 @@ from chiasm.losses import (
 )
 from chiasm.networks import CrossModel
 from chiasm.networks.classifier import CodeClassifier, ImageClassifier
-from chiasm.networks.discriminator import Discriminator
+from chiasm.networks.discriminator import Discriminator, FeatureDiscriminator, build_discriminator
 from chiasm.networks.photo_features import PhotoFeatures
 
 Terms = dict[str, Scalar]
@@ -101,10 +102,10 @@ class BatchCodes(NamedTuple):
 
 
 class LossTerms(NamedTuple):
-    """The weighted terms of one batch, and the mixed images (without gradient) where any term needed them."""
+    """The weighted terms of one batch, and the images for the discriminator, without gradient; None without one."""
 
     terms: Terms
-    x_mix: Images | None
+    x_judged: Images | None
 
 
 def frozen(module: nn.Module) -> Callable[..., Tensor]:
@@ -122,7 +123,7 @@ class Objective(nn.Module):
         gan: likewise for the GAN loss.
         num_classes: classes of the adversary and of the classifier; needed only where these have a weight.
         slice_size: images to generate at a time, see cross.generate.
-        discriminator: of the mixed images; it is trained elsewhere, and gets no gradient from here.
+        discriminator: of mixes or swaps; it is trained elsewhere, and gets no gradient from here.
         data: what each code must ignore.
     """
 
@@ -134,7 +135,7 @@ class Objective(nn.Module):
         *,
         num_classes: int = 0,
         slice_size: int = 0,
-        discriminator: Discriminator | None = None,
+        discriminator: Discriminator | FeatureDiscriminator | None = None,
         data: DataConfig | None = None,
     ) -> None:
         super().__init__()
@@ -150,7 +151,9 @@ class Objective(nn.Module):
         if config.weight_classifier > 0:
             self.classifier = ImageClassifier(model.config.encoder_widths, num_classes)
         # Likewise.
-        self._discriminators = () if discriminator is None else (discriminator,)
+        self._discriminators: tuple[Discriminator | FeatureDiscriminator, ...] = (
+            () if discriminator is None else (discriminator,)
+        )
 
     def forward(self, batch: Batch, progress: float) -> LossTerms:
         """The weighted terms, by name, whose sum is the loss (docs/method.md, section 3).
@@ -161,25 +164,34 @@ class Objective(nn.Module):
         """
         crossing = self.config.crosses and progress >= self.config.cross_start
         classifying = batch.classes if self.config.weight_classifier > 0 else None
-        mixing = crossing or classifying is not None or bool(self._discriminators)
+        judging = self.gan.judges if self._discriminators else None
+        mixing = crossing or classifying is not None or judging == "mixes"
         batch = self._with_partners(batch)
         codes = self._read_codes(batch, mixing)
         terms = self._contrastive_terms(batch, codes) | self._code_terms(codes)
         b = self._with_noise(codes.b)
         terms |= self._adversary_terms(b, codes, batch.classes)
+        weight, x_judged = self.gan.weight_at(progress), None
         if batch.x_partner is not None and self.config.weight_swap > 0:
-            terms["swap"] = self.config.weight_swap * self._reconstruction(batch, Codes(codes.a_partner, b))
+            x_swap = generate(self.model, Codes(codes.a_partner, b), self.slice_size)
+            if judging == "swaps":
+                x_judged = x_swap
+                x_swap, x_sharper = balance(x_swap, weight)
+                terms |= self._gan_terms(x_sharper, batch.classes, weight)
+            terms["swap"] = self.config.weight_swap * self._distance(batch, x_swap)
         if self.config.weight_direct > 0:
-            terms["direct"] = self.config.weight_direct * self._reconstruction(batch, Codes(codes.a, b))
-        if not mixing:
-            return LossTerms(terms, None)
-        x_mix = mix(self.model, Codes(codes.a, b), self.slice_size)
-        if crossing:
-            terms |= self._crossing_terms(batch.x, Codes(codes.a, b), x_mix)
-        if classifying is not None:
-            terms |= self._classifier_terms(batch.x, x_mix, classifying)
-        terms |= self._gan_terms(x_mix, batch.classes, self.gan.weight_at(progress))
-        return LossTerms(terms, x_mix.detach())
+            x_direct = generate(self.model, Codes(codes.a, b), self.slice_size)
+            terms["direct"] = self.config.weight_direct * self._distance(batch, x_direct)
+        if mixing:
+            x_mix = mix(self.model, Codes(codes.a, b), self.slice_size)
+            if crossing:
+                terms |= self._crossing_terms(batch.x, Codes(codes.a, b), x_mix)
+            if classifying is not None:
+                terms |= self._classifier_terms(batch.x, x_mix, classifying)
+            if judging == "mixes":
+                x_judged = x_mix
+                terms |= self._gan_terms(x_mix, batch.classes, weight)
+        return LossTerms(terms, None if x_judged is None else x_judged.detach())
 
     def needs(self, data: Need) -> bool:
         """Whether any term needs these data."""
@@ -297,10 +309,9 @@ class Objective(nn.Module):
             "adversary": self.config.weight_adversary * confusion_loss(frozen(self.adversary)(b)),
         }
 
-    def _reconstruction(self, batch: Batch, codes: Codes) -> Scalar:
-        """How far the images generated from codes are from x."""
+    def _distance(self, batch: Batch, x_generated: Images) -> Scalar:
+        """How far images generated are from x."""
         config, x_similar = self.config, batch.x_similar
-        x_generated = generate(self.model, codes, self.slice_size)
         loss = reconstruction_loss(batch.x, x_generated, config.weight_topk, config.topk_fraction)
         if config.weight_squared > 0:
             loss = loss + config.weight_squared * squared_loss(batch.x, x_generated)
@@ -334,16 +345,16 @@ class Objective(nn.Module):
             "classifier_mix": self.config.weight_classifier * on_mixed,
         }
 
-    def _gan_terms(self, x_mix: Images, classes: Classes | None, weight: float) -> Terms:
-        """Eq. 20: mixed images that the discriminator takes for real."""
-        if weight == 0 or not self._discriminators:
+    def _gan_terms(self, x_generated: Images, classes: Classes | None, weight: float) -> Terms:
+        """Eq. 20: images that the discriminator takes for real."""
+        if weight == 0:
             return {}
-        on_mixed = frozen(self._discriminators[0])(x_mix, classes)
-        return {"gan": weight * realism_loss(self.gan.kind, on_mixed)}
+        on_generated = frozen(self._discriminators[0])(x_generated, classes)
+        return {"gan": weight * realism_loss(self.gan.kind, on_generated)}
 
 
 class DiscriminatorObjective(nn.Module):
-    """What the discriminator minimises, eq. 19 and 21; the networks that made the mixes get no gradient.
+    """What the discriminator minimises, eq. 19 and 21; the networks that made the images get no gradient.
 
     Args:
         config: kind of loss, widths and penalty.
@@ -353,25 +364,25 @@ class DiscriminatorObjective(nn.Module):
     def __init__(self, config: GanConfig, num_classes: int) -> None:
         super().__init__()
         self.config = config
-        self.discriminator = Discriminator(config.widths, num_classes if config.conditional else 0)
+        self.discriminator = build_discriminator(config, num_classes)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """As Objective's."""
         return [{"params": list(self.parameters()), "lr_share": 1.0}]
 
-    def forward(self, x: Images, x_mix: Images, classes: Classes | None) -> Terms:
+    def forward(self, x: Images, x_generated: Images, classes: Classes | None) -> Terms:
         """The weighted terms, by name.
 
         Args:
-            x: real images [x1; x2].
-            x_mix: mixed ones [x_a1b2; x_a2b1], which show the same classes in this order, without gradient.
+            x: real images.
+            x_generated: generated ones, which show the same classes in this order, without gradient.
             classes: of both, -1 for unlabelled ones.
         """
         penalised = self.config.r1 > 0 and torch.is_grad_enabled()
         x = x.detach().requires_grad_(penalised)
         on_real = self.discriminator(x, classes)
-        on_mixed = self.discriminator(x_mix, classes)
-        terms = {"discriminator": discriminator_loss(self.config.kind, on_real, on_mixed)}
+        on_generated = self.discriminator(x_generated, classes)
+        terms = {"discriminator": discriminator_loss(self.config.kind, on_real, on_generated)}
         if penalised:
             terms["r1"] = self.config.r1 * r1_penalty(on_real, x)
         return terms

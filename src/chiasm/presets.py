@@ -87,7 +87,7 @@ def faces() -> Config:
 
 def portraits() -> Config:
     """Aligned photographs of many people, to mix people never seen: code A has maps, is the mean over an image and its
-    mirror image, and learns from what it must draw as well; an hour."""
+    mirror image, and learns from what it must draw as well; what is drawn must pass for a photograph; an hour."""
     return changed(
         Config(),
         {
@@ -106,6 +106,11 @@ def portraits() -> Config:
             "loss.weight_perceptual": 16.0,
             "loss.weight_difference": 0.0,
             "loss.weight_adversary": 0.5,
+            "gan.weight": 0.3,
+            "gan.judges": "swaps",
+            "gan.sees": "features",
+            "gan.head_start": 0.5,
+            "gan.ramp": 0.1,
             "train.batch_size": 32,
             "train.adam_share": 2.0,
             "train.weight_decay": 0.3,

@@ -178,6 +178,13 @@ def test_a_discriminator_with_more_halvings_than_the_side_is_refused(desk: Path,
     refused(["fit", "photos", "--preset", "tiny", *gan], "gan.widths | 5 halvings | 16 px", capsys)
 
 
+def test_a_discriminator_of_swaps_that_are_not_drawn_or_of_too_few_pixels_is_refused(desk: Path, capsys) -> None:
+    fit = ["fit", "photos", "--preset", "tiny", "--gan.weight", "1"]
+    direct = ["--loss.weight_swap", "0", "--loss.weight_direct", "1"]
+    refused([*fit, "--gan.judges", "swaps", *direct], "gan.judges | loss.weight_swap | mixes", capsys)
+    refused([*fit, "--gan.sees", "features", "--model.side_px", "4"], "gan.sees | 4 px | pixels", capsys)
+
+
 def test_an_accelerator_that_is_not_here_is_refused(desk: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     refused(["fit", "photos", "--preset", "tiny", "--train.accelerator", "cuda"], "train.accelerator | cuda", capsys)

@@ -190,6 +190,7 @@ def test_other_settings_are_kept_by_the_next_resume(begun: Path, tmp_path: Path)
         ("data.avatars.num_people", 13),
         ("gan.weight", 0.1),
         ("gan.widths", (8,)),
+        ("gan.sees", "features"),
         ("loss.weight_adversary", 0.0),
     ],
 )

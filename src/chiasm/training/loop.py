@@ -185,10 +185,10 @@ class Loop:
         torch.manual_seed(_seed(self.config.train.seed, self.step, 0))
         batch = self._to_device(loaded)
         with shared_draws(self.fabric.global_rank, self.fabric.world_size):
-            terms, x_mix = self.wrapped["objective"][0](batch, progress)
+            terms, x_judged = self.wrapped["objective"][0](batch, progress)
         self._descend("objective", terms, progress)
         if "discriminator" in self.wrapped:
-            of_discriminator = self.wrapped["discriminator"][0](batch.x, x_mix, batch.classes)
+            of_discriminator = self.wrapped["discriminator"][0](batch.x, x_judged, batch.classes)
             self._descend("discriminator", of_discriminator, progress)
             terms |= of_discriminator
         return self._mean_of_devices({name: term.detach() for name, term in terms.items()})
