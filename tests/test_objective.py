@@ -206,6 +206,19 @@ def test_gan_weight_waits_for_the_head_start_and_then_grows() -> None:
     gan = GanConfig(weight=2.0, head_start=0.2, ramp=0.4)
     assert [gan.weight_at(used) for used in (0.1, 0.2, 0.4, 0.6, 1.0)] == pytest.approx([0, 0, 1, 2, 2])
     assert GanConfig(weight=2.0).weight_at(0.0) == 2.0
+    assert GanConfig(weight=2.0, start=0.5, head_start=0.2).weight_at(0.4) == 0.0
+
+
+@pytest.mark.parametrize("judges", ["mixes", "swaps"])
+def test_before_its_start_there_is_no_discriminator(
+    judges: Literal["mixes", "swaps"], model: CrossModel, x: torch.Tensor
+) -> None:
+    gan = GanConfig(weight=1.0, judges=judges, start=0.5, widths=(4, 6))
+    objective = Objective(model, LossConfig(weight_adversary=0.0), gan, discriminator=Discriminator((4, 6)))
+    early, late = (objective(Batch(x, x.roll(1, 0)), progress) for progress in (0.4, 0.6))
+    assert early.x_judged is None
+    assert late.x_judged is not None
+    assert late.terms.keys() - early.terms.keys() == {"gan"}
 
 
 def test_discriminator_sees_unlabelled_images_without_a_class(x: torch.Tensor) -> None:

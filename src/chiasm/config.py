@@ -253,8 +253,10 @@ class GanConfig:
     """What it sees of them: 'pixels', or 'features' of photographs, which need the extra 'perceptual'."""
     kind: Literal["hinge", "lsgan"] = "hinge"
     """Which loss."""
+    start: float = number(0.0, 0, 1)
+    """Fraction of the training after which the discriminator begins to learn; until then there is no GAN."""
     head_start: float = number(0.0, 0, 1)
-    """Fraction of the training after which the generator's term begins; the discriminator learns from the start."""
+    """Fraction of the training after which the generator's term begins, where that is later."""
     ramp: float = number(0.0, 0, 1)
     """Fraction of the training over which the weight then grows from nothing."""
     r1: float = number(0.0, 0)
@@ -273,9 +275,10 @@ class GanConfig:
 
     def weight_at(self, progress: float) -> float:
         """The weight when a fraction of the training is over: 0 in the head start, then constant or a ramp."""
-        if progress < self.head_start:
+        begin = max(self.start, self.head_start)
+        if progress < begin:
             return 0.0
-        return self.weight * (min(1.0, (progress - self.head_start) / self.ramp) if self.ramp > 0 else 1.0)
+        return self.weight * (min(1.0, (progress - begin) / self.ramp) if self.ramp > 0 else 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,7 +102,7 @@ class BatchCodes(NamedTuple):
 
 
 class LossTerms(NamedTuple):
-    """The weighted terms of one batch, and the images for the discriminator, without gradient; None without one."""
+    """The weighted terms of one batch, and the images for the discriminator, without gradient, once it learns."""
 
     terms: Terms
     x_judged: Images | None
@@ -164,7 +164,7 @@ class Objective(nn.Module):
         """
         crossing = self.config.crosses and progress >= self.config.cross_start
         classifying = batch.classes if self.config.weight_classifier > 0 else None
-        judging = self.gan.judges if self._discriminators else None
+        judging = self.gan.judges if self._discriminators and progress >= self.gan.start else None
         mixing = crossing or classifying is not None or judging == "mixes"
         batch = self._with_partners(batch)
         codes = self._read_codes(batch, mixing)

@@ -109,6 +109,7 @@ def portraits() -> Config:
             "gan.weight": 0.3,
             "gan.judges": "swaps",
             "gan.sees": "features",
+            "gan.start": 0.4,
             "gan.head_start": 0.5,
             "gan.ramp": 0.1,
             "train.batch_size": 32,

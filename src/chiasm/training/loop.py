@@ -187,7 +187,7 @@ class Loop:
         with shared_draws(self.fabric.global_rank, self.fabric.world_size):
             terms, x_judged = self.wrapped["objective"][0](batch, progress)
         self._descend("objective", terms, progress)
-        if "discriminator" in self.wrapped:
+        if x_judged is not None:
             of_discriminator = self.wrapped["discriminator"][0](batch.x, x_judged, batch.classes)
             self._descend("discriminator", of_discriminator, progress)
             terms |= of_discriminator
