@@ -135,6 +135,19 @@ def test_settings_ascend_and_the_lowest_mean_over_seeds_wins() -> None:
     assert "not settled" in unclear.verdict
 
 
+def test_settings_that_differ_in_much_are_called_by_their_runs() -> None:
+    few = compare([run_of(0.4, 0, 0.3), run_of(1.0, 0, 0.2)])
+    assert [setting.label for setting in few.settings] == ["gamma = 0.4", "gamma = 1"]
+    other = [run_of(2.0, seed, 0.1) for seed in (0, 1)]
+    changes = {"model": {"code_a": 9, "code_b": 5}, "loss": {"noise_b": 0.5}, "train": {"lr": 1e-4}}
+    other = [
+        dataclasses.replace(run, config=from_preset("tiny", changes | {"train": changes["train"] | {"seed": run.seed}}))
+        for run in other
+    ]
+    many = compare([run_of(0.4, 0, 0.3), *other])
+    assert {setting.label for setting in many.settings} == {"0.4-0", "2.0-0 and 1 more"}
+
+
 def test_a_winner_that_copies_is_told_so() -> None:
     result = compare([run_of(0.4, 0, 0.3, **{"swap/copy_x1": 0.2, "swap/copy_x2": 0.5, "shortcut/copy_x1": 0.9})])
     assert "no better than copying x1, which reaches 0.2000" in result.verdict

@@ -16,6 +16,8 @@ from chiasm.overrides import flatten, to_dict
 from chiasm.report.read import COMPLETE, Run
 from chiasm.sweep.space import SEED_KEY, show
 
+MAX_NAMED = 4
+"""Settings that differ in more keys than these are called by their runs; the page's configurations tell the rest."""
 COVERAGE = 0.95
 INTERVAL = f"{COVERAGE:.0%} interval of the mean over seeds (Student's t)"
 
@@ -49,7 +51,7 @@ class Setting:
     """Runs that differ in nothing but their seed.
 
     Attributes:
-        label: the values in which they differ, such as "gamma = 0.4".
+        label: the values in which they differ, such as "gamma = 0.4", or the runs' names where these are many.
         point: the values of the keys that differ between settings.
         runs: by seed.
         values: the criterion of each run that is complete.
@@ -112,8 +114,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         own = sorted((run for _, run in members), key=lambda run: (run.seed, run.name))
         scores = [score(run.metrics, truth) for run in own if run.state == COMPLETE]
         values = [value for value in scores if value is not None]
-        label = ", ".join(f"{_short(key, keys)} = {show(value)}" for key, value in point.items()) or "all runs"
-        settings.append(Setting(label, point, own, values, Estimate.of(values)))
+        settings.append(Setting(_label(point, own), point, own, values, Estimate.of(values)))
     settings.sort(key=lambda setting: [_rank(value) for value in setting.point.values()])
     ranked = sorted((s for s in settings if s.score is not None), key=lambda s: s.score.mean if s.score else 0.0)
     return Comparison(keys, settings, truth, ranked[0] if ranked else None, _verdict(ranked, truth))
@@ -153,6 +154,12 @@ def _order(ranked: Sequence[Setting]) -> str:
     if first.high < second.low:
         return told + " Their intervals do not overlap."
     return told + " Their intervals overlap: with these seeds the order of the two is not settled."
+
+
+def _label(point: dict[str, Any], runs: Sequence[Run]) -> str:
+    if len(point) > MAX_NAMED:
+        return runs[0].name + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
+    return ", ".join(f"{_short(key, list(point))} = {show(value)}" for key, value in point.items()) or "all runs"
 
 
 def _short(key: str, keys: Sequence[str]) -> str:
