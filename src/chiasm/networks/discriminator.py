@@ -44,7 +44,7 @@ class Discriminator(nn.Module):
 class FeatureDiscriminator(nn.Module):
     """Sees features of photographs: one answer for every two pixels and one for every eight.
 
-    A few convolutions are all that it has to learn, so that it is a fair judge within a thousand steps.
+    A few convolutions are all that it has to learn.
 
     Args:
         num_classes: as Discriminator's.
