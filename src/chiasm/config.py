@@ -40,6 +40,7 @@ MAX_SIDE_PX = 4096
 MAX_BATCH = 65536
 MAX_BLOCKS = 12
 MIN_FEATURES_PX = 8
+"""The smallest side of which features of photographs, down to an eighth of it, have a place."""
 
 
 @dataclass(frozen=True, kw_only=True)

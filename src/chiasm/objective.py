@@ -40,7 +40,7 @@ from chiasm.losses import (
 )
 from chiasm.networks import CrossModel
 from chiasm.networks.classifier import CodeClassifier, ImageClassifier
-from chiasm.networks.discriminator import Discriminator, FeatureDiscriminator, build_discriminator
+from chiasm.networks.discriminator import AnyDiscriminator, build_discriminator
 from chiasm.networks.photo_features import PhotoFeatures
 
 Terms = dict[str, Scalar]
@@ -135,7 +135,7 @@ class Objective(nn.Module):
         *,
         num_classes: int = 0,
         slice_size: int = 0,
-        discriminator: Discriminator | FeatureDiscriminator | None = None,
+        discriminator: AnyDiscriminator | None = None,
         data: DataConfig | None = None,
     ) -> None:
         super().__init__()
@@ -151,9 +151,7 @@ class Objective(nn.Module):
         if config.weight_classifier > 0:
             self.classifier = ImageClassifier(model.config.encoder_widths, num_classes)
         # Likewise.
-        self._discriminators: tuple[Discriminator | FeatureDiscriminator, ...] = (
-            () if discriminator is None else (discriminator,)
-        )
+        self._discriminators: tuple[AnyDiscriminator, ...] = () if discriminator is None else (discriminator,)
 
     def forward(self, batch: Batch, progress: float) -> LossTerms:
         """The weighted terms, by name, whose sum is the loss (docs/method.md, section 3).

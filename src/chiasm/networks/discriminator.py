@@ -20,7 +20,7 @@ class Discriminator(nn.Module):
         widths: output channels of the stride-2 convolutions.
         num_classes: classes that images may be of; 0 for an unconditional discriminator.
 
-    Source: Isola et al. 2017 (patches); _of_class.
+    Source: Isola et al. 2017; the answer about the class: _of_class.
     """
 
     def __init__(self, widths: Sequence[int], num_classes: int = 0) -> None:
@@ -85,7 +85,10 @@ class FeatureDiscriminator(nn.Module):
         return torch.cat([logits, self.textures(features[0]).flatten(1)], dim=1)
 
 
-def build_discriminator(config: GanConfig, num_classes: int) -> Discriminator | FeatureDiscriminator:
+AnyDiscriminator = Discriminator | FeatureDiscriminator
+
+
+def build_discriminator(config: GanConfig, num_classes: int) -> AnyDiscriminator:
     """The discriminator that a configuration asks for.
 
     Args:
@@ -114,4 +117,5 @@ def _of_class(
 
 
 def _unit_power(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """As unit_code, of a whole map, whose layout it keeps."""
     return x / x.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from chiasm.config import ConfigError
 
-# After which of its blocks features are taken: maps of a half, a quarter and an eighth of the side.
+# After which of its blocks features are taken, maps of a half, a quarter and an eighth of the side; their channels.
 TAPS = (0, 2, 4)
 CHANNELS = (16, 24, 40)
 
