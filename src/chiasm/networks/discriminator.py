@@ -43,7 +43,7 @@ class Discriminator(nn.Module):
 
 
 class FeatureDiscriminator(nn.Module):
-    """Sees features of photographs: one answer for every two pixels, with these pixels, and one for every eight.
+    """Sees features of photographs: one answer for every two pixels and one for every eight.
 
     A few convolutions are all that it has to learn.
 
@@ -62,7 +62,7 @@ class FeatureDiscriminator(nn.Module):
         self._features = (PhotoFeatures(),)
         halves, quarters, eighths = CHANNELS
         self.textures = nn.Sequential(
-            nn.Conv2d(halves + 12, WIDTH, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(WIDTH, 1, 3, padding=1)
+            nn.Conv2d(halves, WIDTH, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(WIDTH, 1, 3, padding=1)
         )
         self.convs = nn.ModuleList(
             [
@@ -84,9 +84,7 @@ class FeatureDiscriminator(nn.Module):
         seen = [F.leaky_relu(conv(f), 0.2) for conv, f in zip(self.convs, features, strict=True)]
         joined = F.leaky_relu(self.joined(torch.cat(seen, dim=1)), 0.2)
         logits = self.patches(joined).flatten(1) + _of_class(joined, self.classes, classes)
-        # The features hardly tell a checkerboard of single pixels from a plain surface.
-        fine = torch.cat([features[0], F.pixel_unshuffle(x, 2)], dim=1)
-        return torch.cat([logits, self.textures(fine).flatten(1)], dim=1)
+        return torch.cat([logits, self.textures(features[0]).flatten(1)], dim=1)
 
 
 AnyDiscriminator = Discriminator | FeatureDiscriminator
