@@ -11,7 +11,6 @@ from chiasm.config import GanConfig
 from chiasm.networks.photo_features import CHANNELS, PhotoFeatures
 
 WIDTH = 64
-MOVE_PX = 4
 
 
 class Discriminator(nn.Module):
@@ -79,7 +78,6 @@ class FeatureDiscriminator(nn.Module):
         self, x: Float[Tensor, "n 3 side side"], classes: Int[Tensor, "n"] | None = None
     ) -> Float[Tensor, "n patches"]:
         """As Discriminator's."""
-        x = moved(x) if self.training else x
         features = [_unit_power(f) for f in self._features[0].to(x.device)(x)]
         seen = [F.leaky_relu(conv(f), 0.2) for conv, f in zip(self.convs, features, strict=True)]
         joined = F.leaky_relu(self.joined(torch.cat(seen, dim=1)), 0.2)
@@ -116,18 +114,6 @@ def _of_class(
     if rows is None or classes is None:
         return 0.0
     return (rows(classes.remainder(rows.num_embeddings)) * x.mean(dim=(2, 3))).sum(dim=1, keepdim=True)
-
-
-def moved(x: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n 3 side side"]:
-    """The images, all moved by the same random whole pixels, at most MOVE_PX, over their mirrored borders.
-
-    What convolutions with a stride see depends on where their grid lies: in one place they teach a grid of that pitch.
-
-    Source: Zhao et al. 2020 (Differentiable augmentation), translation.
-    """
-    offsets = torch.randint(2 * MOVE_PX + 1, (2, 1), device=x.device)
-    rows, columns = offsets + torch.arange(x.shape[-1], device=x.device)
-    return F.pad(x, (MOVE_PX,) * 4, mode="reflect")[:, :, rows][:, :, :, columns]
 
 
 def _unit_power(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
