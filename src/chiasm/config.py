@@ -83,6 +83,9 @@ class ModelConfig:
     """Whether code A, apart from its maps, and what one dense layer hands to the next have a root mean square of 1."""
     generator_widths: tuple[int, ...] = number((128, 96, 48, 24), 1, 16384)
     """Channels of the first feature map, then of each upsampling block; each block doubles the side."""
+    last_upsampling: Literal["nearest", "bilinear"] = "nearest"
+    """How the last block doubles the side: 'nearest' repeats pixels; 'bilinear' interpolates, so that what must pass
+    for a photograph gets no weave."""
     head_widths: tuple[int, ...] = number((), 1, 16384)
     """Channels of further 5x5 convolutions at full size, before the last one."""
     rgb_kernel: int = number(3, 1, 63)

@@ -66,7 +66,7 @@ def test_graphs_take_any_number_of_images_and_hand_out_the_rounded_code_b(model_
         (0.0, {"encoder_b": "pooled"}),
         (0.05, {"mirror_a": "on", "unit_codes": True, "maps_a": (3,), "gain_a": 1.5}),
         (0.0, {"code_block": True, "modulate_dense": False, "output": "sigmoid", "neighbours_b": 3}),
-        (0.05, {"head_widths": (5,), "rgb_kernel": 7, "dense_widths": (), "neighbours_b": 3}),
+        (0.05, {"head_widths": (5,), "rgb_kernel": 7, "dense_widths": (), "last_upsampling": "bilinear"}),
     ],
 )
 def test_every_kind_of_network_is_the_same(noise_b: float, changes: dict, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from chiasm.networks import CrossModel
 from chiasm.networks.adain import adain
-from chiasm.networks.upsample import UpsampleConv
+from chiasm.networks.upsample import UpsampleConv, Upsampling
 from chiasm.presets import PRESETS
 from tests.plain import PlainGenerator
 
@@ -119,12 +119,16 @@ def test_adain_gives_the_mean_and_deviation_asked_for() -> None:
     torch.testing.assert_close(result.std(dim=(2, 3), correction=0), scale, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("upsampling", "border"), [("nearest", "constant"), ("bilinear", "replicate")])
 @pytest.mark.parametrize("size", [(1, 1), (4, 4), (5, 8), (7, 3)])
-def test_upsampling_convolution_is_upsampling_then_convolution(size: tuple[int, int]) -> None:
+def test_upsampling_convolution_is_upsampling_then_convolution(
+    size: tuple[int, int], upsampling: Upsampling, border: str
+) -> None:
     torch.manual_seed(0)
-    fast = UpsampleConv(3, 5).double()
+    fast = UpsampleConv(3, 5, upsampling).double()
     x = torch.randn(2, 3, *size, dtype=torch.double, requires_grad=True)
-    plain = F.conv2d(F.interpolate(x, scale_factor=2), fast.weight, fast.bias, padding=1)
+    upsampled = F.pad(F.interpolate(x, scale_factor=2, mode=upsampling), (1, 1, 1, 1), mode=border)
+    plain = F.conv2d(upsampled, fast.weight, fast.bias)
     torch.testing.assert_close(fast(x), plain)
     inputs = (x, fast.weight, fast.bias)
     weights = torch.randn_like(plain)

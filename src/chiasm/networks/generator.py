@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from chiasm.networks.adain import adain
 from chiasm.networks.unit_code import unit_code
-from chiasm.networks.upsample import UpsampleConv
+from chiasm.networks.upsample import UpsampleConv, Upsampling
 
 
 class Modulation(nn.Module):
@@ -78,6 +78,7 @@ class Generator(nn.Module):
             square of 1 first.
         widths: channels of the first map, then of each block.
         maps_a: channels of the maps of code A that stand beside the first map, beside what the first block gives, ...
+        last_upsampling: how the last block doubles the side; the others repeat pixels.
         head_widths: channels of 5x5 convolutions at full size.
         rgb_kernel: kernel size of the last convolution.
         output: last activation; 'tanh' for [-1, 1], 'sigmoid' for [0, 1].
@@ -96,6 +97,7 @@ class Generator(nn.Module):
         unit_codes: bool,
         widths: Sequence[int],
         maps_a: Sequence[int] = (),
+        last_upsampling: Upsampling = "nearest",
         head_widths: Sequence[int],
         rgb_kernel: int,
         output: Literal["tanh", "sigmoid"],
@@ -107,7 +109,9 @@ class Generator(nn.Module):
         self.maps = [(channels, self.base_px << i) for i, channels in enumerate(maps_a)]
         self.widths_a = [code_a, *(channels * px**2 for channels, px in self.maps)]
         beside = [*maps_a, *(0 for _ in widths[len(maps_a) :])]
-        self.blocks = nn.ModuleList(UpsampleConv(widths[i] + beside[i], widths[i + 1]) for i in range(len(widths) - 1))
+        sizes_blocks = [(widths[i] + beside[i], widths[i + 1]) for i in range(len(widths) - 1)]
+        self.blocks = nn.ModuleList(UpsampleConv(*sizes) for sizes in sizes_blocks[:-1])
+        self.blocks.append(UpsampleConv(*sizes_blocks[-1], last_upsampling))
         self.dense_modulation = Modulation(code_a, [*dense_widths, widths[0]] if modulate_dense else [])
         self.modulation = Modulation(code_a, widths[1:])
         self.widths_mixing = [width**2 for width in widths[1:]]

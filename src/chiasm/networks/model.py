@@ -57,6 +57,7 @@ class CrossModel(nn.Module):
             unit_codes=config.unit_codes,
             widths=config.generator_widths,
             maps_a=config.maps_a,
+            last_upsampling=config.last_upsampling,
             head_widths=config.head_widths,
             rgb_kernel=config.rgb_kernel,
             output=config.output,
