@@ -6,6 +6,7 @@ from jaxtyping import TypeCheckError
 from torch import nn
 from torch.nn import functional as F
 
+from chiasm.config import ModelConfig
 from chiasm.networks import CrossModel
 from chiasm.networks.adain import adain
 from chiasm.networks.upsample import UpsampleConv, Upsampling
@@ -135,6 +136,12 @@ def test_upsampling_convolution_is_upsampling_then_convolution(
     grads_fast = torch.autograd.grad((fast(x) * weights).sum(), inputs)
     grads_plain = torch.autograd.grad((plain * weights).sum(), inputs)
     torch.testing.assert_close(grads_fast, grads_plain)
+
+
+def test_the_last_block_alone_upsamples_as_asked() -> None:
+    sizes = {"side_px": 16, "encoder_widths": (4, 4), "generator_widths": (4, 4, 4)}
+    generator = CrossModel(ModelConfig(**sizes, last_upsampling="bilinear")).generator
+    assert [block.upsampling for block in generator.blocks] == ["nearest", "bilinear"]
 
 
 def test_upsampling_convolution_starts_like_a_convolution() -> None:
