@@ -75,7 +75,8 @@ MAPPINGS = {
     "dots at the end": "train.: 1\n",
     "a key below a value": "train.steps.x: 1\n",
     "the preset a list": "preset: [tiny]\n",
-    "the preset null": "preset:\ntrain.steps: 1\n",
+    # To draw all of the default's people may take a minute.
+    "the preset null": "preset:\ndata.avatars: {num_people: 12, num_expressions: 2, tilts_deg: [-20, 20]}\n",
     "infinity": "preset: tiny\ntrain.lr: .inf\n",
     "tabs": "train:\n\tsteps: 1\n",
     "a directive": "%YAML 9.9\n---\npreset: tiny\n",
