@@ -16,6 +16,9 @@ from chiasm.data_config import CHARACTERS, MAX_SEED, Augmentation, AvatarsConfig
 EncoderKind = Literal["spatial", "pooled"]
 """The names in chiasm.networks.encoder.ENCODERS."""
 
+Upsampling = Literal["nearest", "bilinear"]
+"""The names in chiasm.networks.upsample.TAPS."""
+
 
 __all__ = [
     "CHARACTERS",
@@ -33,6 +36,7 @@ __all__ = [
     "Need",
     "StrengthConfig",
     "TrainConfig",
+    "Upsampling",
     "require",
 ]
 
@@ -83,7 +87,7 @@ class ModelConfig:
     """Whether code A, apart from its maps, and what one dense layer hands to the next have a root mean square of 1."""
     generator_widths: tuple[int, ...] = number((128, 96, 48, 24), 1, 16384)
     """Channels of the first feature map, then of each upsampling block; each block doubles the side."""
-    last_upsampling: Literal["nearest", "bilinear"] = "nearest"
+    last_upsampling: Upsampling = "nearest"
     """How the last block doubles the side: 'nearest' repeats pixels; 'bilinear' interpolates, so that what must pass
     for a photograph gets no weave."""
     head_widths: tuple[int, ...] = number((), 1, 16384)

@@ -6,10 +6,10 @@ from jaxtyping import TypeCheckError
 from torch import nn
 from torch.nn import functional as F
 
-from chiasm.config import ModelConfig
+from chiasm.config import ModelConfig, Upsampling
 from chiasm.networks import CrossModel
 from chiasm.networks.adain import adain
-from chiasm.networks.upsample import UpsampleConv, Upsampling
+from chiasm.networks.upsample import UpsampleConv
 from chiasm.presets import PRESETS
 from tests.plain import PlainGenerator
 

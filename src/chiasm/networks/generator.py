@@ -9,9 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from chiasm.config import Upsampling
 from chiasm.networks.adain import adain
 from chiasm.networks.unit_code import unit_code
-from chiasm.networks.upsample import UpsampleConv, Upsampling
+from chiasm.networks.upsample import UpsampleConv
 
 
 class Modulation(nn.Module):

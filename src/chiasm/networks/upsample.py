@@ -1,14 +1,13 @@
 """Doubling the side and convolving in one; nearest upsampling with 2.25 times fewer multiplications than in two."""
 
 import math
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Upsampling = Literal["nearest", "bilinear"]
+from chiasm.config import Upsampling
 
 TAPS: dict[Upsampling, tuple[float, ...]] = {"nearest": (1.0, 1.0), "bilinear": (0.25, 0.75, 0.75, 0.25)}
 """What a pixel gives to each row, and each column, of the image of twice the side."""
