@@ -13,7 +13,8 @@ from chiasm.adapt import adapt_code
 from chiasm.checkpoint import load_model, save_model
 from chiasm.cli import main
 from chiasm.data import DataError, ImageSet
-from chiasm.inference import encode, generate, to_unit
+from chiasm.image_like import Prepared
+from chiasm.inference import encode, generate, read_codes, to_unit
 from chiasm.losses import perceptual_loss
 from chiasm.mixing import Mixer
 from chiasm.networks import CrossModel
@@ -145,6 +146,32 @@ def test_a_person_mixes_wherever_code_a_is_taken(run: Path, photos: Path) -> Non
     for method in (again.encode, lambda given: again.mix(image, given)):
         with pytest.raises(DataError, match="gives code A alone"):
             method("@anna")
+
+
+def test_people_are_mixed_with_all_that_code_b_says_and_images_with_what_is_handed_out(avatars: ImageSet) -> None:
+    model = CrossModel(dataclasses.replace(tiny().model, neighbours_b=2), noise_b=0.1).eval()
+    model.codes_b = torch.randn(5, 3, model.config.code_b, generator=torch.Generator().manual_seed(0))
+    mixer, (x1, x2) = Mixer(model, "cpu"), map(Prepared, avatars.gather(np.array([40, 90])))
+    anna, handed_out = mixer.adapt(x1, "anna"), mixer.encode(x2).b
+    rounded = model.round_b(read_codes(model, x2.pixels[None])[1]).numpy()
+    assert np.abs(rounded - handed_out).max() > 0.1
+    image = np.pad(mixer.encode(x1).a, [(0, 0), (0, anna.shape[1] - model.config.width_a)])
+    codes = (anna, rounded), (image, handed_out), ((anna + image) / 2, (rounded + handed_out) / 2)
+    person, of_image, between = (mixer.generate(a, b)[0].transpose(1, 2, 0).astype(int) for a, b in codes)
+
+    def off(picture: Image.Image, wanted: np.ndarray) -> int:
+        return int(np.abs(np.asarray(picture, int) - wanted).max())
+
+    assert off(mixer.mix("@anna", x2), mixer.generate(anna, handed_out)[0].transpose(1, 2, 0).astype(int)) > 1
+    assert off(mixer.mix("@anna", x2), person) <= 1
+    assert off(mixer.mix(["@anna", x1], x2), between) <= 1
+    matrix, rows = mixer.matrix(["@anna", x1], [x2]), mixer.blend("@anna", x1, x2, x2, steps=3)
+    for pictures in ([row[0] for row in matrix], [rows[0][0], rows[0][2]]):
+        assert [off(*pair) <= 1 for pair in zip(pictures, (person, of_image), strict=True)] == [True, True]
+    assert off(rows[1][1], between) <= 1
+    sheet = np.asarray(mixer.sheet(["@anna", x1], x2), int)
+    assert np.abs(sheet[18:34, -16:] - person).max() <= 1
+    assert np.abs(sheet[36:, -16:] - of_image).max() <= 1
 
 
 def test_the_command_adds_a_person_or_copies_the_model(run: Path, photos: Path, tmp_path: Path, capsys) -> None:

@@ -14,7 +14,6 @@ from torch.optim.lr_scheduler import LambdaLR
 from chiasm.inference import read_codes, to_unit
 from chiasm.losses import Code, code_cycle_loss, perceptual_loss, reconstruction_loss, squared_loss
 from chiasm.networks import CrossModel
-from chiasm.networks.hand_out import quantise
 from chiasm.networks.photo_features import PhotoFeatures
 from chiasm.objective import frozen
 from chiasm.people import PersonCode
@@ -60,7 +59,7 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     """
     device, generator = next(model.parameters()).device, model.generator
     codes_a, codes_b = read_codes(model, images)
-    codes_a, codes_b = model.hand_out_a(codes_a.to(device)), quantise(codes_b, model.noise_b)
+    codes_a, codes_b = model.hand_out_a(codes_a.to(device)), model.round_b(codes_b)
     mixing = sum(generator.widths_mixing)
     # Maps can say all that images show: with offsets beside them the pose gets into code A.
     sizes = [model.config.width_a] if model.config.maps_a else [generator.extended_a - mixing, mixing]

@@ -18,7 +18,7 @@ from chiasm.adapt import adapt_code
 from chiasm.checkpoint import load_model, model_folder
 from chiasm.config import require
 from chiasm.data import DataError
-from chiasm.image_like import ImageLike, Images, each, square
+from chiasm.image_like import ImageLike, Images, Prepared, each, square
 from chiasm.networks import CrossModel
 from chiasm.people import (
     SIGN,
@@ -179,9 +179,12 @@ class Mixer:
             a: gives code A. Of several images of the same class the mean code is taken, which is steadier.
             b: gives code B.
         """
-        code_a, code_b = self._codes_a(a).mean(axis=0, keepdims=True), self.encode(b).b
-        require(len(code_b) == 1, "b", f"{len(code_b)} images", "give one; for every A with every B there is matrix")
-        return _picture(self.generate(code_a, code_b)[0])
+        codes_a, of_people = self._codes_a(a)
+        codes_b = self._codes_b(b)
+        num = codes_b.shape[1]
+        require(num == 1, "b", f"{num} images", "give one; for every A with every B there is matrix")
+        mean = codes_a.mean(axis=0, keepdims=True), of_people.mean(axis=0, keepdims=True)
+        return _picture(self._grid(*mean, codes_b)[0, 0])
 
     def matrix(self, a: Images, b: Images) -> list[list[Image.Image]]:
         """Every A (rows) with every B (columns).
@@ -191,7 +194,7 @@ class Mixer:
             >>> len(rows), len(rows[0])
             (2, 3)
         """
-        return _pictures(self._grid(self._codes_a(a), self.encode(b).b))
+        return _pictures(self._grid(*self._codes_a(a), self._codes_b(b)))
 
     def sheet(self, a: Images, b: Images) -> Image.Image:
         """The matrix as one image, with the sources in the first column and the first row.
@@ -202,13 +205,14 @@ class Mixer:
             >>> mixer.sheet(a=["anna.jpg", "ben.jpg"], b=["smile.jpg", "turn.jpg"]).save("matrix.png")
         """
         given, images_b = list(each(a)), self.prepare(b)
-        codes_a, (_, codes_b) = self._codes_a(given), inference.encode(self.model, images_b)
-        no_b = np.zeros((1, codes_b.shape[1]), dtype=np.float32)
+        codes_a, of_people = self._codes_a(given)
+        no_b = np.zeros((1, self.model.config.code_b), dtype=np.float32)
         images_a = [
             self.prepare(image)[0] if name_of(image) is None else self.generate(code[None], no_b)[0]
             for image, code in zip(given, codes_a, strict=True)
         ]
-        return swap_matrix(np.stack(images_a), images_b, self._grid(codes_a, codes_b.numpy()), zoom=1)
+        grid = self._grid(codes_a, of_people, self._codes_b(map(Prepared, images_b)))
+        return swap_matrix(np.stack(images_a), images_b, grid, zoom=1)
 
     def blend(
         self, a1: ImageLike, a2: ImageLike, b1: ImageLike, b2: ImageLike, steps: int = 5
@@ -228,9 +232,9 @@ class Mixer:
             steps: rows and columns, from 2 to 256; codes between are interpolated linearly.
         """
         require(2 <= steps <= MAX_STEPS, "steps", steps, f"give a number from 2 to {MAX_STEPS}")
-        codes = self._codes_a([a1, a2]), self.encode([b1, b2]).b
-        from_a, from_b = (np.linspace(code[0], code[1], steps, dtype=np.float32) for code in codes)
-        return _pictures(self._grid(from_a, from_b).swapaxes(0, 1))
+        ends = *self._codes_a([a1, a2]), self._codes_b([b1, b2]).swapaxes(0, 1)
+        codes_a, of_people, codes_b = (np.linspace(first, last, steps, dtype=np.float32) for first, last in ends)
+        return _pictures(self._grid(codes_a, of_people, codes_b.swapaxes(0, 1)).swapaxes(0, 1))
 
     def prepare(self, images: Images) -> NDArray[np.uint8]:
         """Images of any size as the model sees them: [n, 3, side, side] uint8.
@@ -252,21 +256,41 @@ class Mixer:
         codes = (torch.from_numpy(np.ascontiguousarray(code)) for code in (a, b))
         return inference.to_bytes(inference.generate(self.model, *codes))
 
-    def _grid(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Images for every code A with every code B: [len(a), len(b), 3, side, side]."""
-        grid = self.generate(np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1)))
-        return grid.reshape(len(a), len(b), *grid.shape[1:])
+    def _grid(
+        self, a: NDArray[np.float32], of_people: NDArray[np.float32], b: NDArray[np.float32]
+    ) -> NDArray[np.uint8]:
+        """Images for every code A with every code B, as _codes_a and _codes_b give them: [n, m, 3, side, side]."""
+        handed_out, rounded = b
+        codes_b = handed_out + of_people[:, None, None] * (rounded - handed_out)
+        num = codes_b.shape[1]
+        grid = self.generate(np.repeat(a, num, axis=0), codes_b.reshape(-1, codes_b.shape[2]))
+        return grid.reshape(len(a), num, *grid.shape[1:])
 
-    def _codes_a(self, given: Images) -> NDArray[np.float32]:
-        """Codes A of images and of people, in their order, [n, code_a], or extended where there is a person."""
-        given, parts = each(given), []
+    def _codes_b(self, images: Images) -> NDArray[np.float32]:
+        """Codes B of images, [2, n, code_b]: as they are handed out, and rounded alone, as people's codes A want them.
+
+        Raises:
+            DataError: where there is no image.
+        """
+        squares, parts = self._squares(images), []
+        while batch := list(islice(squares, inference.BATCH)):
+            b = inference.read(self.model, self.model.encoder_b, np.stack(batch)).to(self.device)
+            parts.append(torch.stack([self.model.hand_out_b(b), self.model.round_b(b)]))
+        return torch.cat(parts, dim=1).cpu().numpy()
+
+    def _codes_a(self, given: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Codes A of images and of people, in their order, [n, code_a], or extended where there is a person; and
+        [n] 1 for people, 0 for images."""
+        given, parts, of_people = each(given), [], []
         while batch := list(islice(given, inference.BATCH)):
             names = [name_of(one) for one in batch]
             images = [one for one, name in zip(batch, names, strict=True) if name is None]
             of_images = iter(self.encode(images).a if images else ())
             parts += [next(of_images) if name is None else self._person(name)[0] for name in names]
+            of_people += [name is not None for name in names]
         width = max(map(len, parts))
-        return np.stack([np.pad(code, (0, width - len(code))) for code in parts])
+        codes = np.stack([np.pad(code, (0, width - len(code))) for code in parts])
+        return codes, np.array(of_people, dtype=np.float32)
 
     def _person(self, name: str) -> NDArray[np.float32]:
         """The extended code A of a person, [1, extended]."""

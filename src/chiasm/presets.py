@@ -103,10 +103,11 @@ def portraits() -> Config:
             "model.gain_a": 1.4,
             "model.mirror_a": "on",
             "model.unit_codes": True,
+            "model.last_upsampling": "bilinear",
             "loss.weight_perceptual": 16.0,
             "loss.weight_difference": 0.0,
             "loss.weight_adversary": 0.5,
-            "gan.weight": 0.3,
+            "gan.weight": 0.45,
             "gan.judges": "swaps",
             "gan.sees": "features",
             "gan.start": 0.4,
@@ -117,6 +118,20 @@ def portraits() -> Config:
             "train.weight_decay": 0.3,
             "train.validate_every": 1000,
             "train.max_minutes": 60.0,
+        },
+    )
+
+
+def portraits_128() -> Config:
+    """`portraits` at 128 px, narrower for its size: half the images in an hour, nearly a photograph's detail."""
+    return changed(
+        portraits(),
+        {
+            "model.side_px": 128,
+            "model.encoder_stride": 4,
+            "model.generator_widths": (128, 96, 48, 24, 16),
+            "gan.weight": 0.85,
+            "train.batch_size": 16,
         },
     )
 
@@ -161,9 +176,9 @@ def unlabelled() -> Config:
 
 
 def photo() -> Config:
-    """128 px, wider networks; an hour."""
+    """`faces` at 128 px with wider networks; an hour."""
     return changed(
-        Config(),
+        faces(),
         {
             "model.side_px": 128,
             "model.code_a": 256,
@@ -206,6 +221,7 @@ PRESETS: dict[str, Callable[[], Config]] = {
     "partial": partial,
     "photo": photo,
     "portraits": portraits,
+    "portraits-128": portraits_128,
     "original": original,
     "original-small": original_small,
     "tiny": tiny,

@@ -82,11 +82,17 @@ class CrossModel(nn.Module):
     def hand_out_b(self, b: Float[Tensor, "n b"]) -> Float[Tensor, "n b"]:
         """Codes B as they are handed out, from codes as the encoder gives them.
 
-        Where the model knows codes of its training, the mean of those nearest, see mean_of_neighbours; then rounded,
-        see quantise.
+        Where the model knows codes of its training, the mean of those nearest, see mean_of_neighbours; then rounded.
         """
         if self.codes_b is not None and len(self.codes_b) > 0:
             b = mean_of_neighbours(b, self.codes_b, self.config.neighbours_b)
+        return self.round_b(b)
+
+    def round_b(self, b: Float[Tensor, "n b"]) -> Float[Tensor, "n b"]:
+        """Codes B without what lies below the noise of training, see quantise: those that adapted codes A are made for.
+
+        They say more of an image than those that are handed out, and more of whom it shows.
+        """
         return quantise(b, self.noise_b)
 
     @classmethod
