@@ -37,8 +37,10 @@ class PlainGenerator(nn.Module):
                 channels, px = fast.maps[i]
                 x = torch.cat([x, maps[:, : channels * px**2].reshape(-1, channels, px, px)], dim=1)
                 maps = maps[:, channels * px**2 :]
-            x = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = F.leaky_relu(F.conv2d(x, block.weight, block.bias, padding=1), 0.01)
+            x, padding = F.interpolate(x, scale_factor=2, mode=block.upsampling), 1
+            if block.upsampling == "bilinear":
+                x, padding = F.pad(x, (1, 1, 1, 1), mode="replicate"), 0
+            x = F.leaky_relu(F.conv2d(x, block.weight, block.bias, padding=padding), 0.01)
             mean = x.mean(dim=(2, 3), keepdim=True)
             std = (((x - mean) ** 2).mean(dim=(2, 3), keepdim=True) + 1e-5).sqrt()
             scale, shift = modulation(a)[:, :, None, None].chunk(2, dim=1)

@@ -72,6 +72,7 @@ def test_every_preset_s_generator_agrees_with_the_plain_one(name: str, num: int)
         config,
         side_px=8 * 2**blocks,
         encoder_widths=config.encoder_widths[:2],
+        encoder_stride=2,
         generator_widths=config.generator_widths[-blocks - 1 :],
         dense_widths=config.dense_widths[:1],
     )
