@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -90,12 +90,14 @@ def main() -> None:
         judged = read(judge, np.concatenate([mix(*case) for case in drawn]), gallery.usual)
         seconds = (time.perf_counter() - started) / len(drawn)
         found = summarise(judged, gallery, gallery.place(x1), gallery.place(x2), images.classes[x1])
-        scales = {"nearer": 100, "within": 100, "landmarks": 1}
-        cells = [
-            "{mean:.3g} [{low:.3g}, {high:.3g}]".format(**{k: scale * found[key][k] for k in ("mean", "low", "high")})
-            for key, scale in scales.items()
-        ]
-        print(f"| {name} | " + " | ".join(cells) + f" | {seconds:.0f} |", flush=True)
+        print(f"| {name} | " + " | ".join(cells(found)) + f" | {seconds:.0f} |", flush=True)
+
+
+def cells(found: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """What summarise() gives, with its intervals."""
+    for key, scale in {"nearer": 100, "within": 100, "landmarks": 1}.items():
+        mean, low, high = (f"{scale * found[key][bound]:.3g}" for bound in ("mean", "low", "high"))
+        yield f"{mean} [{low}, {high}]"
 
 
 if __name__ == "__main__":
