@@ -87,9 +87,11 @@ def main() -> None:
     mixes: dict[str, Callable[[Index, Index], NDArray[np.uint8]]] = {"mean": of_mean, "adapted": of_person}
     for name, mix in mixes.items():
         started = time.perf_counter()
-        judged = read(judge, np.concatenate([mix(*case) for case in drawn]), gallery.usual)
+        mixed = np.concatenate([mix(*case) for case in drawn])
         seconds = (time.perf_counter() - started) / len(drawn)
-        found = summarise(judged, gallery, gallery.place(x1), gallery.place(x2), images.classes[x1])
+        found = summarise(
+            read(judge, mixed, gallery.usual), gallery, gallery.place(x1), gallery.place(x2), images.classes[x1]
+        )
         print(f"| {name} | " + " | ".join(cells(found)) + f" | {seconds:.0f} |", flush=True)
 
 

@@ -59,7 +59,8 @@ class Mixer:
     Wherever an image is taken it may be a path, a PIL image, a uint8 array [height, width, 3], or a torch tensor
     [3, height, width], uint8 or floats in [-1, 1], of any height and width. Wherever several are taken they may be
     one such image, an iterable of them, an array [n, height, width, 3] or a tensor [n, 3, height, width]. Wherever code
-    A is taken from images, "@anna" is the person of that name, whom the model was adapted to; "./@anna" is a file.
+    A is taken from images, "@anna" is the person of that name, whom the model was adapted to; "./@anna" is a file. A
+    person is mixed with more of code B than encode hands out, see CrossModel.round_b.
 
     Examples:
         >>> mixer = chiasm.Mixer.load("runs/photos-1")
@@ -162,9 +163,7 @@ class Mixer:
 
         Code B is that which is handed out, see CrossModel.hand_out.
         """
-        squares, parts = self._squares(images), []
-        while batch := list(islice(squares, inference.BATCH)):
-            parts.append(inference.encode(self.model, np.stack(batch)))
+        parts = [inference.encode(self.model, batch) for batch in self._batches(images)]
         return Codes(*(torch.cat(codes).numpy() for codes in zip(*parts, strict=True)))
 
     def mix(self, a: Images, b: ImageLike) -> Image.Image:
@@ -272,9 +271,9 @@ class Mixer:
         Raises:
             DataError: where there is no image.
         """
-        squares, parts = self._squares(images), []
-        while batch := list(islice(squares, inference.BATCH)):
-            b = inference.read(self.model, self.model.encoder_b, np.stack(batch)).to(self.device)
+        parts = []
+        for batch in self._batches(images):
+            b = inference.read(self.model, self.model.encoder_b, batch).to(self.device)
             parts.append(torch.stack([self.model.hand_out_b(b), self.model.round_b(b)]))
         return torch.cat(parts, dim=1).cpu().numpy()
 
@@ -303,6 +302,12 @@ class Mixer:
     @cached_property
     def _digest(self) -> str:
         return digest_of(self.model)
+
+    def _batches(self, images: Images) -> Iterator[NDArray[np.uint8]]:
+        """Images as the model sees them, some at a time: [n, 3, side, side]."""
+        squares = self._squares(images)
+        while batch := list(islice(squares, inference.BATCH)):
+            yield np.stack(batch)
 
     def _squares(self, images: Images) -> Iterator[NDArray[np.uint8]]:
         return (self._square(image) for image in each(images))
