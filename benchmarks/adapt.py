@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,17 +19,20 @@ import torch
 from chiasm.adapt import STEPS, adapt_code
 from chiasm.checkpoint import load_model
 from chiasm.data import ImageSet, Split, load_split, open_data
+from chiasm.evaluation.context import find_held_out
 from chiasm.evaluation.swap import l1
-from chiasm.inference import encode, generate, to_unit
+from chiasm.inference import generate, read, to_unit
 from chiasm.runs import RunFolder
 
 MAX_TRUTHS = 24
 
 
-def cases(images: ImageSet, split: Split, part: str, num_classes: int, num: int) -> list[tuple[np.ndarray, ...]]:
+def cases(
+    images: ImageSet, split: Split, part: Literal["val", "test"], num_classes: int, num: int
+) -> list[tuple[np.ndarray, ...]]:
     """For each class: images to adapt to, images to draw, and for each of these x2, a held-out image of its content."""
     rng = np.random.default_rng(0)
-    index = getattr(split, f"{part}_classes")
+    index = find_held_out(images, split, part)[-1].indices
     others = np.concatenate([split.val, split.test, split.val_classes, split.test_classes])
     found = []
     for label in rng.permutation(np.unique(images.classes[index]))[:num_classes]:
@@ -60,7 +64,7 @@ def main() -> None:
         rows = []
         for given, truths, x2s in drawn:
             truth, x2, x1 = (to_unit(torch.from_numpy(images.gather(i))) for i in (truths, x2s, given[:1]))
-            _, b = encode(model, images.gather(x2s))
+            b = model.hand_out_b_to_people(read(model, model.encoder_b, images.gather(x2s)))
             started = time.perf_counter()
             adapted = adapt_code(model, images.gather(given[:num]), steps=options.steps)
             seconds = time.perf_counter() - started

@@ -60,7 +60,7 @@ class Mixer:
     [3, height, width], uint8 or floats in [-1, 1], of any height and width. Wherever several are taken they may be
     one such image, an iterable of them, an array [n, height, width, 3] or a tensor [n, 3, height, width]. Wherever code
     A is taken from images, "@anna" is the person of that name, whom the model was adapted to; "./@anna" is a file. A
-    person is mixed with more of code B than encode hands out, see CrossModel.round_b.
+    person may be mixed with more of code B than encode hands out, see CrossModel.hand_out_b_to_people.
 
     Examples:
         >>> mixer = chiasm.Mixer.load("runs/photos-1")
@@ -259,14 +259,14 @@ class Mixer:
         self, a: NDArray[np.float32], of_people: NDArray[np.float32], b: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
         """Images for every code A with every code B, as _codes_a and _codes_b give them: [n, m, 3, side, side]."""
-        handed_out, rounded = b
-        codes_b = handed_out + of_people[:, None, None] * (rounded - handed_out)
+        to_images, to_people = b
+        codes_b = to_images + of_people[:, None, None] * (to_people - to_images)
         num = codes_b.shape[1]
         grid = self.generate(np.repeat(a, num, axis=0), codes_b.reshape(-1, codes_b.shape[2]))
         return grid.reshape(len(a), num, *grid.shape[1:])
 
     def _codes_b(self, images: Images) -> NDArray[np.float32]:
-        """Codes B of images, [2, n, code_b]: as they are handed out, and rounded alone, as people's codes A want them.
+        """Codes B of images, [2, n, code_b]: those that are mixed with images, and with people.
 
         Raises:
             DataError: where there is no image.
@@ -274,7 +274,7 @@ class Mixer:
         parts = []
         for batch in self._batches(images):
             b = inference.read(self.model, self.model.encoder_b, batch).to(self.device)
-            parts.append(torch.stack([self.model.hand_out_b(b), self.model.round_b(b)]))
+            parts.append(torch.stack([self.model.hand_out_b(b), self.model.hand_out_b_to_people(b)]))
         return torch.cat(parts, dim=1).cpu().numpy()
 
     def _codes_a(self, given: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

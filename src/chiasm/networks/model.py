@@ -89,11 +89,19 @@ class CrossModel(nn.Module):
         return self.round_b(b)
 
     def round_b(self, b: Float[Tensor, "n b"]) -> Float[Tensor, "n b"]:
-        """Codes B without what lies below the noise of training, see quantise: those that adapted codes A are made for.
+        """Codes B without what lies below the noise of training, see quantise; adapted codes A are fitted to these.
 
         They say more of an image than those that are handed out, and more of whom it shows.
         """
         return quantise(b, self.noise_b)
+
+    def hand_out_b_to_people(self, b: Float[Tensor, "n b"]) -> Float[Tensor, "n b"]:
+        """Codes B with which people are mixed that the model was adapted to: rounded alone where features of
+        photographs keep the pose out of their codes A, otherwise those that are handed out.
+
+        Source: docs/method.md, section 2.3.
+        """
+        return self.round_b(b) if self.weight_perceptual > 0 else self.hand_out_b(b)
 
     @classmethod
     def of(cls, config: Config) -> CrossModel:
