@@ -37,17 +37,6 @@ class _Encoder(nn.Module):
         return self.hand_out(self.encoder(x))
 
 
-class _Mix(nn.Module):
-    """A of x1 with B of x2."""
-
-    def __init__(self, model: CrossModel) -> None:
-        super().__init__()
-        self.encoder_a, self.encoder_b, self.generator = _Encoder(model, "a"), _Encoder(model, "b"), model.generator
-
-    def forward(self, x1: Images, x2: Images) -> Images:
-        return self.generator(self.encoder_a(x1), self.encoder_b(x2))
-
-
 def require_packages() -> None:
     """Refuse to go on without the extra.
 
@@ -77,7 +66,6 @@ def write_graphs(model: CrossModel, folder: Path) -> dict[str, Path]:
         "encoder_a": (_Encoder(model, "a").eval(), {"x": x}, "a"),
         "encoder_b": (_Encoder(model, "b").eval(), {"x": x}, "b"),
         "generator": (model.generator, {"a": a, "b": b}, "image"),
-        "mix": (_Mix(model).eval(), {"x1": x, "x2": x.clone()}, "image"),
     }
     files = {name: folder / f"{name}.onnx" for name in GRAPHS}
     with _quietly():
@@ -93,7 +81,26 @@ def write_graphs(model: CrossModel, folder: Path) -> dict[str, Path]:
                 external_data=False,
                 verbose=False,
             )
+    _write_mix(files)
     return files
+
+
+def _write_mix(files: dict[str, Path]) -> None:
+    """Join the graphs of the encoders, of x1 and x2, to that of the generator."""
+    import onnx
+    import onnx.compose
+
+    mix = onnx.load(files["generator"])
+    graph = mix.graph
+    for code, image in (("b", "x2"), ("a", "x1")):  # who is joined last has its image first
+        encoder = onnx.compose.add_prefix_graph(onnx.load(files[f"encoder_{code}"]).graph, f"{code}/")
+        (given,) = encoder.input
+        for node in encoder.node:
+            node.input[:] = [image if name == given.name else name for name in node.input]
+        given.name = image
+        graph = onnx.compose.merge_graphs(encoder, graph, [(f"{code}/{code}", code)])
+    mix.graph.CopyFrom(graph)
+    onnx.save(mix, files["mix"])
 
 
 def write_int8(files: dict[str, Path]) -> dict[str, Path]:
