@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 
 import kills
 import numpy as np
-import pyarrow.parquet  # noqa: F401  (here already, since it takes each life a while)
 import torch
 from PIL import Image
 
@@ -45,7 +44,7 @@ def before_each_operation(made: Path) -> int:
             folder = Path(name)
             work = partial(encode.encode_source, made / "m", str(made), folder / "c.parquet", progress_bar=False)
             if expected is None:
-                kills.live(work)
+                kills.first_life(work)
                 expected = files(folder)
                 continue
             finished = kills.live(partial(kills.kill_before, 1 + num_kills, folder, work))

@@ -1,5 +1,7 @@
 """chiasm encode --on ray: two machines of a cluster, as processes here, one of which is killed."""
 
+import os
+import shutil
 import threading
 import time
 from contextlib import suppress
@@ -25,18 +27,25 @@ pytestmark = [
 NUM, PART = 120, 10
 
 
-@pytest.fixture
-def made(model: CrossModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model m/ and photographs p/, two of which are broken, that take a part about half a second."""
-    monkeypatch.setattr(encode, "PART", PART)
-    save_model(model, tmp_path / "m")
-    (tmp_path / "p").mkdir()
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """So large that a part takes about half a second; two are broken."""
+    folder = tmp_path_factory.mktemp("photographs")
     large = Image.fromarray(np.random.default_rng(0).integers(0, 255, (900, 900, 3), dtype=np.uint8))
     for i in range(NUM):
         large.putpixel((450, 450), (i, 0, 0))
-        large.save(tmp_path / "p" / f"{i}.png", compress_level=0)
+        large.save(folder / f"{i}.png", compress_level=0)
     for i in (3, 77):
-        (tmp_path / "p" / f"{i}.png").write_bytes(b"broken")
+        (folder / f"{i}.png").write_bytes(b"broken")
+    return folder
+
+
+@pytest.fixture
+def made(model: CrossModel, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model m/ and photographs p/."""
+    monkeypatch.setattr(encode, "PART", PART)
+    save_model(model, tmp_path / "m")
+    shutil.copytree(photographs, tmp_path / "p", copy_function=os.link)
     return tmp_path
 
 

@@ -1,5 +1,7 @@
 """A model with uneven sizes, and photographs to mix."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,25 @@ import torch
 from PIL import Image
 
 from chiasm.checkpoint import save_model
+from chiasm.export.graphs import write_graphs
 from chiasm.networks import CrossModel
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _exported_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Exporting takes long: who exports a model that was exported before gets a copy of its graphs."""
+    exported: dict[tuple, dict[str, Path]] = {}
+
+    def write_or_copy(model: CrossModel, folder: Path) -> dict[str, Path]:
+        tensors = tuple((name, tensor.numpy().tobytes()) for name, tensor in model.state_dict().items())
+        key = (repr(model.config), model.noise_b, tensors)
+        if key not in exported:
+            exported[key] = write_graphs(model, tmp_path_factory.mktemp("graphs"))
+        return {name: Path(shutil.copy(path, folder)) for name, path in exported[key].items()}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chiasm.export.onnx.write_graphs", write_or_copy)
+        yield
 
 
 @pytest.fixture
