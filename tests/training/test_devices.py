@@ -61,32 +61,35 @@ def equal(one: Path, other: Path) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def command_line(*words: str) -> list[str]:
-    return [sys.executable, "-m", *words, "--preset", "tiny", "--train.accelerator", "cpu"]
+FOUR_STEPS = ["--preset", "tiny", "--train.accelerator", "cpu", "--train.cooldown", "0", "--steps", "4"]
 
 
-def test_two_machines_of_torchrun_train_as_two_devices(tmp_path: Path) -> None:
-    fit_two = ["chiasm", "fit", "--name", "two", "--train.devices", "2"]
-    subprocess.run(command_line(*fit_two), cwd=tmp_path, check=True, capture_output=True)
+def fit_in(folder: Path, *words: str) -> None:
+    subprocess.run([sys.executable, "-m", "chiasm", "fit", *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two devices."""
+    folder = tmp_path_factory.mktemp("two")
+    fit_in(folder, *FOUR_STEPS, "--train.devices", "2", "--name", "two")
+    return folder / "runs" / "two"
+
+
+def test_two_machines_of_torchrun_train_as_two_devices(two: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     machines = ["--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", port]
+    launch = [sys.executable, "-m", "torch.distributed.run", *machines, "--node-rank"]
+    train = ["-m", "chiasm", "fit", "--name", "machines", *FOUR_STEPS]
     processes = [
-        subprocess.Popen(
-            command_line(
-                "torch.distributed.run", *machines, "--node-rank", rank, "-m", "chiasm", "fit", "--name", "machines"
-            ),
-            cwd=tmp_path,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in "01"
+        subprocess.Popen([*launch, rank, *train], cwd=tmp_path, stderr=subprocess.PIPE, text=True) for rank in "01"
     ]
     for process in processes:
         _, said = process.communicate(timeout=200)
         assert process.returncode == 0, said
-    assert equal(tmp_path / "runs" / "two", tmp_path / "runs" / "machines")
+    assert equal(two, tmp_path / "runs" / "machines")
 
 
 def test_another_number_of_processes_than_devices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,15 +100,10 @@ def test_another_number_of_processes_than_devices_is_refused(monkeypatch: pytest
         num_machines(TrainConfig(steps=1))
 
 
-def test_two_devices_go_on_to_the_same_bits(tmp_path: Path) -> None:
-    def train(*words: str) -> None:
-        subprocess.run([sys.executable, "-m", "chiasm", "fit", *words], cwd=tmp_path, check=True, capture_output=True)
-
-    new = ["--preset", "tiny", "--train.devices", "2", "--train.cooldown", "0", "--steps"]
-    train(*new, "4", "--name", "whole")
-    train(*new, "2", "--name", "halves")
-    train("--resume", "runs/halves", "--steps", "4")
-    assert equal(tmp_path / "runs" / "whole", tmp_path / "runs" / "halves")
+def test_two_devices_go_on_to_the_same_bits(two: Path, tmp_path: Path) -> None:
+    fit_in(tmp_path, *FOUR_STEPS[:-1], "2", "--train.devices", "2", "--name", "halves")
+    fit_in(tmp_path, "--resume", "runs/halves", "--steps", "4")
+    assert equal(two, tmp_path / "runs" / "halves")
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no list of children here")
