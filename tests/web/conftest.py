@@ -36,7 +36,7 @@ def photos(tmp_path: Path) -> list[Path]:
     return paths
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator:
     """Debian's Chromium."""
     sync_api = pytest.importorskip("playwright.sync_api")

@@ -1,7 +1,9 @@
 """What a newcomer does with the page, in a real browser: nothing is asked from anywhere but this machine."""
 
 import csv
+import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +19,35 @@ PAUSE_MS = 1_000
 answer in which it closes the stream that brought it."""
 
 
-@pytest.fixture
-def page(browser, runs: Path, home: Path):
-    """The page with its model chosen; afterwards nothing was written elsewhere and nobody else was asked."""
+@pytest.fixture(scope="module")
+def runs(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs with one tiny model in it, which newcomers share one after another."""
+    folder = tmp_path_factory.mktemp("shared") / "runs"
+    shutil.copytree(trained, folder / "trained")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def address(runs: Path, home: Path) -> Iterator[str]:
     with serving(runs, home) as (address, _):
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
-        page.set_default_timeout(WAIT_MS)
-        asked = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(address)
-        yield page
-        page.close()
+        yield address
+
+
+@pytest.fixture
+def page(browser, address: str, home: Path):
+    """The page with its model chosen; afterwards nothing was written elsewhere and nobody else was asked."""
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(WAIT_MS)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    yield page
+    page.close()
     outside = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
     assert asked
     assert outside == []
