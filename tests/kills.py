@@ -159,7 +159,7 @@ def live(work: Work, kill_after_s: float | None = None) -> bool:
 
 
 def first_life(work: Work) -> None:
-    """Do the work unkilled, and import here what it imported, which would take each further life half a second."""
+    """Do the work unkilled, and import here what it imported, which would take each further life a while."""
     with TemporaryDirectory() as folder:
         imported = Path(folder) / "imported"
         live(lambda: (work(), imported.write_text("\n".join(sys.modules), encoding="utf-8")))

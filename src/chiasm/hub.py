@@ -115,8 +115,11 @@ def _people(repo: str, commit: str) -> list[str]:
 
     try:
         found = list(HfApi(library_name="chiasm").list_repo_tree(repo, PEOPLE_FOLDER, revision=commit))
-    # As in _explained: its types do not show the last.
-    except (errors.EntryNotFoundError, errors.OfflineModeIsEnabled, errors.HTTPError):  # type: ignore[attr-defined]
+    except (
+        errors.EntryNotFoundError,
+        errors.OfflineModeIsEnabled,
+        errors.HTTPError,  # type: ignore[attr-defined]  # as in _explained
+    ):
         return []
     files = [file for file in found if isinstance(file, RepoFile) and file.size <= MAX_PERSON_BYTES]
     paths = [file.path for file in files if file.path.endswith(ENDING)][:MAX_PEOPLE]
@@ -154,9 +157,12 @@ def _explained(repo: str) -> Iterator[None]:
         raise HubError(f"{repo}: {told}; check the name, or log in: hf auth login") from error
     except errors.HfHubHTTPError as error:
         raise HubError(f"{repo}: {_of_status(error.response.status_code)}") from error
-    # The last is the base of all errors of the connection, re-exported from whatever library huggingface_hub uses,
-    # which its types do not show.
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.HTTPError) as error:  # type: ignore[attr-defined]
+    # The last is the base of all errors of the connection, from whatever library huggingface_hub uses.
+    except (
+        errors.LocalEntryNotFoundError,
+        errors.OfflineModeIsEnabled,
+        errors.HTTPError,  # type: ignore[attr-defined]  # a re-export that its types do not show
+    ) as error:
         told = "no folder here, and the Hub cannot be reached"
         raise HubError(f"{repo}: {told}; check the name, the network, HF_ENDPOINT and HF_HUB_OFFLINE.") from error
 

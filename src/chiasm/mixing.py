@@ -161,7 +161,7 @@ class Mixer:
             >>> len(codes.a)
             6
 
-        Code B is that which is handed out, see CrossModel.hand_out.
+        Code B is that which is handed out, see CrossModel.hand_out_b.
         """
         parts = [inference.encode(self.model, batch) for batch in self._batches(images)]
         return Codes(*(torch.cat(codes).numpy() for codes in zip(*parts, strict=True)))

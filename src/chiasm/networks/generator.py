@@ -30,8 +30,7 @@ class Modulation(nn.Module):
             # Scales around 1 rather than 0, or every layer would fade what it is given.
             with torch.no_grad():
                 layer.bias[:width] += 1.0
-        # A ModuleList is no list of any type to mypy.
-        self.layers: Sequence[nn.Linear] = nn.ModuleList(layers)  # type: ignore[assignment]
+        self.layers: Sequence[nn.Linear] = nn.ModuleList(layers)  # type: ignore[assignment]  # no Sequence to mypy
 
     @property
     def num_outputs(self) -> int:

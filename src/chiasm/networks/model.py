@@ -96,8 +96,8 @@ class CrossModel(nn.Module):
         return quantise(b, self.noise_b)
 
     def hand_out_b_to_people(self, b: Float[Tensor, "n b"]) -> Float[Tensor, "n b"]:
-        """Codes B with which people are mixed that the model was adapted to: rounded alone where features of
-        photographs keep the pose out of their codes A, otherwise those that are handed out.
+        """Codes B with which people are mixed that the model was adapted to: rounded alone where it learned with
+        features of photographs, otherwise as they are handed out.
 
         Source: docs/method.md, section 2.3.
         """
