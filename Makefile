@@ -5,11 +5,15 @@ BIN := .venv/bin
 # Without a GPU the pinned CPU build of torch is a tenth of the download.
 CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constraints-cpu.txt")
 
+# uv installs in a fraction of pip's time, but knows none of pip's settings, which may say where torch's CPU build lies.
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
+
 .PHONY: demo test check docs guards kills campaign soak bench audit clean
 
 .venv/installed: pyproject.toml constraints-cpu.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[dev]'
+	$(PIP) torch uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(CONSTRAINTS) -e '.[dev]' || $(PIP) -e '.[dev]'
 	touch $@
 
 demo: .venv/installed  ## train the default preset on the embedded images, five minutes on two cores
