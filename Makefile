@@ -13,7 +13,7 @@ PIP = $(BIN)/pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 .venv/installed: pyproject.toml constraints-cpu.txt
 	$(PYTHON) -m venv .venv
 	$(PIP) torch uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python $(CONSTRAINTS) -e '.[dev]' || $(PIP) -e '.[dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(CONSTRAINTS) -e '.[dev]' || $(PIP) -e '.[dev]'
 	touch $@
 
 demo: .venv/installed  ## train the default preset on the embedded images, five minutes on two cores

@@ -24,6 +24,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classifiers, "SETTINGS", FitSettings(lr=4e-3, batch=32, min_steps=15, max_rounds=3))
     short = {kind: (FitSettings(lr=5e-2, min_steps=12, max_rounds=4),) for kind in ("linear", "mlp")}
     monkeypatch.setattr(probes, "SETTINGS", short)
+    monkeypatch.setattr(probes, "HIDDEN", 64)
 
 
 def measured(model, images: ImageSet, **options) -> dict:

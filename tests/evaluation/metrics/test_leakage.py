@@ -12,6 +12,7 @@ from chiasm.evaluation.metrics.leakage import INPUTS, measure, rows
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     short = {kind: (FitSettings(lr=5e-2, min_steps=40, max_rounds=6),) for kind in ("linear", "mlp")}
     monkeypatch.setattr(probes, "SETTINGS", short)
+    monkeypatch.setattr(probes, "HIDDEN", 64)
 
 
 def test_codes_of_one_factor_each_leak_nothing() -> None:
