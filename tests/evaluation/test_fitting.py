@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from chiasm.data import UNLABELLED
-from chiasm.evaluation.fitting import FitSettings, fit_heads, predict
+from chiasm.evaluation.fitting import FitSettings, as_is, fit_heads, predict
 
 SETTINGS = FitSettings(lr=1e-2, batch=16, min_steps=10, max_rounds=8)
 
@@ -17,10 +17,6 @@ class Two(nn.Module):
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         return [head(x) for head in self.heads]
-
-
-def as_is(x: torch.Tensor, training: bool, randomness: torch.Generator) -> torch.Tensor:
-    return x
 
 
 def fitted(labels: torch.Tensor, x: torch.Tensor) -> Two:

@@ -21,6 +21,11 @@ Prepare = Callable[[Tensor, bool, torch.Generator], Tensor]
 EVAL_BATCH = 512
 
 
+def as_is(inputs: Tensor, training: bool, randomness: torch.Generator) -> Tensor:
+    """Of inputs that are what the net takes."""
+    return inputs
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitSettings:
     """How a net is fitted; a round is an epoch, or min_steps where that is more.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from chiasm.data import UNLABELLED
 from chiasm.evaluation.bootstrap import Groups, interval
-from chiasm.evaluation.fitting import FitSettings, Prepare, fit_heads, predict
+from chiasm.evaluation.fitting import FitSettings, as_is, fit_heads, predict
 
 Labels = NDArray[np.int64]
 Kind = Literal["linear", "mlp"]
@@ -55,16 +56,16 @@ class FittedProbe:
     Attributes:
         net: its layers.
         values: [k] the factor's values that its outputs stand for.
-        prepare: whitens.
+        whiten: what its layers take of a code.
     """
 
     net: Probe
     values: Labels
-    prepare: Prepare
+    whiten: Callable[[Tensor], Tensor]
 
     def right(self, codes: Tensor, labels: Labels) -> NDArray[np.bool_]:
         """[m] whether each label is read right."""
-        return self.values[predict(self.net, codes, self.prepare)[:, 0]] == labels
+        return self.values[predict(self.net, self.whiten(codes), as_is)[:, 0]] == labels
 
 
 def fit_probe(codes: Tensor, labels: Labels, *, kind: Kind, thorough: bool = False, seed: int = 0) -> FittedProbe:
@@ -78,19 +79,20 @@ def fit_probe(codes: Tensor, labels: Labels, *, kind: Kind, thorough: bool = Fal
         seed: of the start and the split.
     """
     values, dense = np.unique(labels, return_inverse=True)
-    mean, whiten = _whitening(codes)
+    mean, matrix = _whitening(codes)
 
-    def prepare(x: Tensor, training: bool, randomness: torch.Generator) -> Tensor:
-        return (x - mean) @ whiten
+    def whiten(x: Tensor) -> Tensor:
+        return (x - mean) @ matrix
 
+    whitened, targets = whiten(codes), torch.from_numpy(dense.reshape(-1, 1))
     fitted: list[tuple[float, Probe]] = []
     for settings in SETTINGS[kind] if thorough else SETTINGS[kind][:1]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = Probe(kind, codes.shape[1], len(values))
-        loss = fit_heads(net, codes, torch.from_numpy(dense.reshape(-1, 1)), prepare, settings, seed)
+        loss = fit_heads(net, whitened, targets, as_is, settings, seed)
         fitted.append((loss, net))
-    return FittedProbe(min(fitted, key=lambda fit: fit[0])[1], values, prepare)
+    return FittedProbe(min(fitted, key=lambda fit: fit[0])[1], values, whiten)
 
 
 def _whitening(codes: Tensor) -> tuple[Tensor, Tensor]:
