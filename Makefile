@@ -21,8 +21,8 @@ demo: .venv/installed  ## train the default preset on the embedded images, five 
 	@echo "mix your own images in the browser: $(BIN)/chiasm serve runs"
 
 test: .venv/installed  ## all tests, a process on each core; then those in a browser, which is one more
-	$(BIN)/pytest -n auto --dist loadfile --ignore tests/web
-	$(BIN)/pytest tests/web
+	$(BIN)/pytest -n auto --dist loadfile --ignore tests/web/test_browser.py
+	$(BIN)/pytest tests/web/test_browser.py
 
 check: .venv/installed  ## formatter, linter, type checker, direction of imports
 	$(BIN)/ruff format --check .
