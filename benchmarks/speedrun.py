@@ -4,9 +4,9 @@
     python benchmarks/speedrun.py --steps 4000 --seeds 0 --also ../old --also-steps 12000 -- --train.lr 2e-3
 
 A training of so many steps counts from the start of its process: imports, compilation (a short training before has its
-kernels cached) and the last validation are in it. Whether it reached TARGET is judged afterwards, off the clock, by the evaluation's own
-classifiers on the validation split. The record is the smallest budget that reaches it with every seed, for the step
-size falls as the budget ends. With --also, another checkout trains in turns with this one.
+kernels cached) and the last validation are in it. Whether it reached TARGET is judged afterwards, off the clock, by the
+evaluation's own classifiers on the validation split. The record is the smallest budget that reaches it with every seed,
+for the step size falls as the budget ends. With --also, another checkout trains in turns with this one.
 """
 
 from __future__ import annotations
