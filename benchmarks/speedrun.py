@@ -29,6 +29,7 @@ from chiasm.runs import RunFolder
 TARGET = {"swap / copy x1": 0.10, "person": 0.90, "expression": 0.95}
 BATCH = compact().train.batch_size
 WARM_STEPS = 20
+"""Of the training that has the kernels cached."""
 HERE = Path(__file__).parents[1]
 
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Before the hook, for what a module imports while the hook loads it is compiled anew in every process.
-import beartype  # noqa: F401
-import lightning_fabric  # noqa: F401
-import matplotlib.pyplot  # noqa: F401
+import beartype  # noqa: F401  (before the hook)
+import lightning_fabric  # noqa: F401  (before the hook)
+import matplotlib.pyplot  # noqa: F401  (before the hook)
 import pytest
-import scipy.stats  # noqa: F401
+import scipy.stats  # noqa: F401  (before the hook)
 import torch
-import torchmetrics  # noqa: F401
+import torchmetrics  # noqa: F401  (before the hook)
 from jaxtyping import install_import_hook
 
 with install_import_hook("chiasm", "beartype.beartype"):
@@ -80,5 +80,4 @@ def quick_fits() -> Iterator[None]:
         patch.setattr(classifiers, "SETTINGS", FitSettings(lr=4e-3, batch=32, min_steps=5, max_rounds=2))
         short = {kind: (FitSettings(lr=5e-2, min_steps=5, max_rounds=2),) for kind in probes.SETTINGS}
         patch.setattr(probes, "SETTINGS", short)
-        patch.setattr(probes, "HIDDEN", 64)
         yield

@@ -22,7 +22,7 @@ EVAL_BATCH = 512
 
 
 def as_is(inputs: Tensor, training: bool, randomness: torch.Generator) -> Tensor:
-    """Of inputs that are what the net takes."""
+    """The Prepare of inputs that are what the net takes already."""
     return inputs
 
 

@@ -56,7 +56,7 @@ class FittedProbe:
     Attributes:
         net: its layers.
         values: [k] the factor's values that its outputs stand for.
-        whiten: what its layers take of a code.
+        whiten: codes -> what its layers take.
     """
 
     net: Probe
