@@ -74,6 +74,10 @@ class ModelConfig:
     gain_a: float = number(0.0, 0, 100)
     """Code A as handed out, apart from its maps, is what it says of its class, so many times as far from the mean code:
     above 1, mixes show more of the person, of people never seen above all. 0: as it is read. Needs classes."""
+    components_a: int = number(0, 0, 65536)
+    """How many directions of code A, apart from its maps, are handed out: those in which classes differ most, as a
+    multiple of what images of a class do. The others tell other things, such as a typeface's code its character.
+    0: all. Needs classes."""
     mirror_a: Literal["auto", "on", "off"] = "off"
     """Whether code A is the mean over an image and its mirror image: 'on' for classes that a mirror leaves the same,
     such as people, who show two views then; 'auto' where the classes of the training images tell no side."""

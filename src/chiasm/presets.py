@@ -53,6 +53,7 @@ def compact() -> Config:
         {
             "model.encoder_widths": (32, 64, 128),
             "model.encoder_stride": 4,
+            "model.components_a": 64,
             "model.unit_codes": True,
             "model.mirror_a": "auto",
             "loss.noise_b": 0.12,
@@ -78,6 +79,7 @@ def faces() -> Config:
         {
             "model.encoder_b": "pooled",
             "model.neighbours_b": 8,
+            "model.components_a": 64,
             "loss.shift_b": 0.08,
             "loss.weight_consistency": 3e-3,
             "train.max_minutes": 15.0,
@@ -145,6 +147,7 @@ def typefaces() -> Config:
             "data.groups": 36,
             "data.partners": 4,
             "model.side_px": 32,
+            "model.components_a": 32,
             "model.dense_widths": (256, 256, 256),
             "model.unit_codes": True,
             "model.generator_widths": (256, 128, 96, 48),

@@ -64,7 +64,7 @@ def test_graphs_take_any_number_of_images_and_hand_out_the_rounded_code_b(model_
     ("noise_b", "changes"),
     [
         (0.0, {"encoder_b": "pooled"}),
-        (0.05, {"mirror_a": "on", "unit_codes": True, "maps_a": (3,), "gain_a": 1.5}),
+        (0.05, {"mirror_a": "on", "unit_codes": True, "maps_a": (3,), "gain_a": 1.5, "components_a": 3}),
         (0.0, {"code_block": True, "modulate_dense": False, "output": "sigmoid", "neighbours_b": 3}),
         (0.05, {"head_widths": (5,), "rgb_kernel": 7, "dense_widths": (), "last_upsampling": "bilinear"}),
     ],

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from chiasm.networks.hand_out import RIDGE, class_filter, mean_of_neighbours
+from chiasm.networks.hand_out import RIDGE, class_filter, discriminant_projection, mean_of_neighbours
 
 
 @pytest.mark.parametrize("num", [1, 3, 6, 9])
@@ -47,3 +47,37 @@ def test_with_one_class_or_one_image_of_each_nothing_can_be_told_apart(shape: tu
     mean, matrix = class_filter(codes, gain=2.0)
     assert torch.allclose(mean, codes.mean(dim=(0, 1)))
     assert torch.allclose(matrix, 2 * torch.eye(2), atol=0.1)
+    assert torch.equal(class_filter(codes, components=1)[1], torch.eye(2))
+
+
+def drawn(num_classes: int, between: torch.Tensor, within: torch.Tensor) -> torch.Tensor:
+    """Codes of eight images of each class, with these covariances."""
+    draws = torch.Generator().manual_seed(0)
+    centres = torch.randn(num_classes, 1, len(between), generator=draws) @ torch.linalg.cholesky(between).T
+    return 5 + centres + torch.randn(num_classes, 8, len(within), generator=draws) @ torch.linalg.cholesky(within).T
+
+
+def test_what_tells_classes_apart_is_kept_and_what_changes_within_them_taken_out() -> None:
+    """Of two directions that are not at right angles: that in which classes differ and that of all else."""
+    of_class, of_content = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([1.0, 1.0, 0.0])
+    small = 0.01 * torch.eye(3)
+    codes = drawn(2000, 4 * of_class.outer(of_class) + small, 9 * of_content.outer(of_content) + small)
+    mean, matrix = class_filter(codes, components=1)
+    assert torch.allclose(mean, torch.full((3,), 5.0), atol=0.2)
+    assert torch.allclose(matrix @ of_class, of_class, atol=0.05)
+    assert torch.allclose(matrix @ of_content, torch.zeros(3), atol=0.05)
+    assert int(torch.linalg.matrix_rank(matrix, atol=1e-3)) == 1
+    assert torch.allclose(matrix @ matrix, matrix, atol=1e-4)
+    both = class_filter(codes, gain=1.5, components=1)[1]
+    assert torch.allclose(both, class_filter(codes, gain=1.5)[1] @ matrix, atol=1e-5)
+
+
+def test_all_directions_together_leave_codes_as_they_are() -> None:
+    within = torch.tensor([[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 0.5]])
+    projection = discriminant_projection(within, torch.diag(torch.tensor([1.0, 2.0, 3.0])), 3)
+    assert torch.allclose(projection, torch.eye(3), atol=1e-5)
+
+
+def test_classes_differ_in_fewer_directions_than_there_are_of_them() -> None:
+    codes = drawn(3, torch.eye(6), torch.eye(6))
+    assert int(torch.linalg.matrix_rank(class_filter(codes, components=5)[1], atol=1e-3)) == 2

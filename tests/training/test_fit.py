@@ -161,12 +161,12 @@ def test_where_no_training_image_has_a_label_codes_are_handed_out_as_they_are(co
 
 
 def test_a_model_learns_what_of_code_a_says_the_class(config: Config, tmp_path: Path) -> None:
-    config = changed(config, {"model.gain_a": 1.5})
+    config = changed(config, {"model.gain_a": 1.5, "model.components_a": 3})
     run = fit(config, runs=tmp_path, progress_bar=False).run
     model, images = load_model(run), open_data(config.data, config.model.side_px, progress_bar=False)
     index = of_each_class(images, load_split(run / "split.json", images).train, config.train.seed)
     a = read_codes(model, images.gather(index.ravel()))[0].unflatten(0, index.shape)
-    mean, matrix = class_filter(a, 1.5)
+    mean, matrix = class_filter(a, gain=1.5, components=3)
     assert torch.allclose(model.mean_a, mean, atol=1e-5)
     assert torch.allclose(model.filter_a, matrix, atol=1e-3)
 
@@ -263,7 +263,7 @@ def test_images_without_classes_are_refused_with_the_remedy(config: Config, tmp_
     with pytest.raises(ConfigError, match="loss.weight_adversary: "):
         fit(dataclasses.replace(flat, data=data), runs=tmp_path / "runs", progress_bar=False)
     flat = dataclasses.replace(flat, data=data, loss=unlabelled().loss)
-    for key in ("model.neighbours_b", "model.gain_a"):
+    for key in ("model.neighbours_b", "model.gain_a", "model.components_a"):
         with pytest.raises(ConfigError, match=f"{key}: "):
             fit(changed(flat, {key: 2}), runs=tmp_path / "runs", progress_bar=False)
     result = fit(flat, runs=tmp_path / "runs", progress_bar=False)

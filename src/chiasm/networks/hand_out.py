@@ -7,7 +7,7 @@ from torch import Tensor
 STEP_PER_NOISE = 2.0
 """Chosen on validation images, see docs/lab-notes.md."""
 RIDGE = 1e-2
-"""As a share of the mean variance of a direction, so that there is an inverse."""
+"""As a share of the mean variance of a direction."""
 
 
 def quantise(b: Float[Tensor, "n b"], noise_b: float) -> Float[Tensor, "n b"]:
@@ -49,32 +49,67 @@ def mean_of_neighbours(
 
 
 def class_filter(
-    codes: Float[Tensor, "classes each a"], gain: float
+    codes: Float[Tensor, "classes each a"], gain: float = 0.0, components: int = 0
 ) -> tuple[Float[Tensor, "a"], Float[Tensor, "a a"]]:
-    """The mean code, and what estimates how far a class's code lies from it by how far that of one image does.
+    """The mean code, and what makes of a code what it says of its class.
 
-    What differs between images of a class is held back, what differs between classes is passed on, times the gain: of
-    somebody new an image says less than of those that a model learned from, and is drawn too near to the mean.
+    With a gain it estimates how far a class's code lies from the mean by how far that of one image does. What differs
+    between images of a class is held back, what differs between classes is passed on, times the gain: of somebody new
+    an image says less than of those that a model learned from, and is drawn too near to the mean.
 
     Args:
         codes: of images of the training, as many of each class.
-        gain: 1 gives the best linear estimate.
+        gain: 1 gives the best linear estimate; 0 none.
+        components: how many directions to keep before that, see discriminant_projection; 0 keeps all.
 
     Returns:
-        m and F of m + F (a - m); with fewer than two classes F is the gain times the identity.
+        m and F of m + F (a - m); with fewer than two classes F is the gain, if there is one, times the identity.
 
-    Source: docs/method.md, eq. 24; the posterior mean of a class's code in the linear Gaussian model of Ioffe 2006
-    (Probabilistic linear discriminant analysis).
+    Source: docs/method.md, eq. 24 and 26; the posterior mean of a class's code in the linear Gaussian model of Ioffe
+    2006 (Probabilistic linear discriminant analysis).
     """
     num_classes, each, width = codes.shape
     of_class = codes.mean(dim=1)
-    mean = of_class.mean(dim=0)
+    mean, matrix = of_class.mean(dim=0), torch.eye(width)
     if num_classes < 2:
-        return mean, gain * torch.eye(width)
+        return mean, (gain or 1.0) * matrix
     apart, own = of_class - mean, (codes - of_class[:, None]).flatten(0, 1)
     within = own.T @ own / (num_classes * max(1, each - 1))
     values, vectors = torch.linalg.eigh(apart.T @ apart / (num_classes - 1) - within / each)
     between = (vectors * values.clamp(min=0)) @ vectors.T
-    spread = between + within
-    spread += RIDGE * spread.trace() / width * torch.eye(width)
-    return mean, gain * torch.linalg.solve(spread, between).T
+    if components > 0:
+        matrix = discriminant_projection(within, between, min(components, num_classes - 1))
+    if gain > 0:
+        matrix = gain * torch.linalg.solve(_with_ridge(between + within), between).T @ matrix
+    return mean, matrix
+
+
+def discriminant_projection(
+    within: Float[Tensor, "a a"], between: Float[Tensor, "a a"], num: int
+) -> Float[Tensor, "a a"]:
+    """What keeps of a code the directions in which classes differ most, as a multiple of what images of a class do.
+
+    Whatever else images of a class differ in is taken out, such as the character that a code of a typeface tells.
+
+    Args:
+        within: covariance of codes of images of a class.
+        between: covariance of the classes' codes.
+        num: how many directions to keep.
+
+    Returns:
+        P with P P = P, of rank num; the identity where images of a class do not differ.
+
+    Source: docs/method.md, eq. 26; linear discriminant analysis, Rao 1948.
+    """
+    if within.trace() == 0:
+        return torch.eye(len(within))
+    root = torch.linalg.cholesky(_with_ridge(within))
+    half = torch.linalg.solve_triangular(root, between, upper=False)
+    directions = torch.linalg.eigh(torch.linalg.solve_triangular(root, half.T, upper=False))[1][:, -num:]
+    return root @ directions @ torch.linalg.solve_triangular(root.T, directions, upper=True).T
+
+
+def _with_ridge(covariance: Float[Tensor, "a a"]) -> Float[Tensor, "a a"]:
+    """Such that there is an inverse."""
+    width = len(covariance)
+    return covariance + RIDGE * covariance.trace() / width * torch.eye(width)

@@ -28,8 +28,8 @@ class CrossModel(nn.Module):
         generator: an image from code B, modulated by code A.
         codes_b: [classes, each, b] codes B of images of the training, of as many images of each class, where
             `model.neighbours_b` asks for them; none before the training. None otherwise.
-        mean_a, filter_a: [a] and [a, a] what class_filter found, for code A without its maps, where `model.gain_a` asks
-            for it; before the training they leave codes as they are. None otherwise.
+        mean_a, filter_a: [a] and [a, a] what class_filter found, for code A without its maps, where `model.gain_a` or
+            `model.components_a` asks for it; before the training they leave codes as they are. None otherwise.
     """
 
     codes_b: Tensor | None
@@ -45,8 +45,9 @@ class CrossModel(nn.Module):
         self.encoder_a = ENCODERS[config.encoder_a](config, config.code_a, config.maps_a)
         self.encoder_a.unit_code, self.encoder_a.mirror = config.unit_codes, config.mirror_a == "on"
         self.register_buffer("codes_b", torch.zeros(0, 0, config.code_b) if config.neighbours_b > 0 else None)
-        self.register_buffer("mean_a", torch.zeros(config.code_a) if config.gain_a > 0 else None)
-        self.register_buffer("filter_a", torch.eye(config.code_a) if config.gain_a > 0 else None)
+        filters = config.gain_a > 0 or config.components_a > 0
+        self.register_buffer("mean_a", torch.zeros(config.code_a) if filters else None)
+        self.register_buffer("filter_a", torch.eye(config.code_a) if filters else None)
         self.encoder_b = ENCODERS[config.encoder_b](config, config.code_b, ())
         self.generator = Generator(
             config.side_px,
@@ -67,13 +68,14 @@ class CrossModel(nn.Module):
     def learn_filter(self, codes_a: Float[Tensor, "classes each a"]) -> None:
         """Fit what code A goes through when it is handed out to codes A, with their maps, of images of the training."""
         if self.mean_a is not None and self.filter_a is not None:
-            mean, matrix = class_filter(codes_a[..., : self.config.code_a], self.config.gain_a)
+            config = self.config
+            mean, matrix = class_filter(codes_a[..., : config.code_a], config.gain_a, config.components_a)
             self.mean_a.copy_(mean)
             self.filter_a.copy_(matrix)
 
     def hand_out_a(self, a: Float[Tensor, "n a"]) -> Float[Tensor, "n a"]:
-        """Codes A as they are handed out, from codes as the encoder gives them: what of them says the class, further
-        from the mean, where the model has learned that, see class_filter. Maps stay as they are."""
+        """Codes A as they are handed out, from codes as the encoder gives them: what of them says the class, where the
+        model has learned that, see class_filter. Maps stay as they are."""
         if self.mean_a is None or self.filter_a is None:
             return a
         code, maps = a.split([self.config.code_a, self.config.width_a - self.config.code_a], dim=1)

@@ -148,7 +148,7 @@ def _keys_that_need_classes(config: Config) -> list[str]:
     """What is in use that needs labels: without them an image, changed, is a partner, but of no class."""
     keys = config.loss.keys_that_need("classes")
     own = config.loss.keys_that_need("partners") if config.data.supervision == "augmentations" else []
-    settings = ("model.neighbours_b", "model.gain_a", "data.groups")
+    settings = ("model.neighbours_b", "model.gain_a", "model.components_a", "data.groups")
     in_use = [key for key in settings if lookup(config, key) > 0]
     return [f"loss.{key}" for key in keys if key not in own] + in_use
 
