@@ -236,13 +236,11 @@ NOISY_B = ("lord",)
 """Methods whose code B passes through this project's noise; that of the others is handed out as it is."""
 
 HANDED_OUT_AS_READ = {"model.neighbours_b": 0, "model.gain_a": 0.0, "model.components_a": 0}
+"""What a preset does to codes before they are handed out belongs to this project's method, not to another."""
 
 
 def configure(method: str, preset: str, changes: dict[str, dict[str, Any]], settings: dict[str, Any]) -> Config:
-    """The preset's networks, data and budget, and the losses of a method where they are this project's own.
-
-    Codes are handed out as a method reads them, unless a setting says otherwise.
-    """
+    """The preset's networks, data and budget, and the losses of a method where they are this project's own."""
     config = changed(from_preset(preset, changes), HANDED_OUT_AS_READ | settings)
     if method == "naive":  # the best printed gamma
         losses = LossConfig.only(weight_rec=1.0, gamma=0.4)

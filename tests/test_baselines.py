@@ -26,6 +26,14 @@ def test_every_baseline_fits_and_leaves_a_model(method: str, tmp_path: Path) -> 
     assert load_model(result.run).config == config.model
 
 
+@pytest.mark.parametrize("preset", ["compact", "faces"])
+def test_a_baseline_hands_out_codes_as_it_reads_them(preset: str) -> None:
+    model = CrossModel.of(configure("conditional", preset, {}, {}))
+    assert model.codes_b is None
+    assert model.filter_a is None
+    assert CrossModel.of(configure("conditional", preset, {}, {"model.components_a": 2})).filter_a is not None
+
+
 def test_latents_take_larger_steps_than_networks(avatars) -> None:
     method = METHODS["lord"]
     assert isinstance(method, partial)

@@ -89,7 +89,8 @@ def discriminant_projection(
 ) -> Float[Tensor, "a a"]:
     """What keeps of a code the directions in which classes differ most, as a multiple of what images of a class do.
 
-    Whatever else images of a class differ in is taken out, such as the character that a code of a typeface tells.
+    What else images of a class differ in is taken out as far as it is linear, such as the character that a code of a
+    typeface tells.
 
     Args:
         within: covariance of codes of images of a class.
