@@ -51,7 +51,7 @@ def test_adapting_draws_the_images_better_and_changes_no_weight(trained: Path, a
     mean = encode(model, images)[0].mean(dim=0)
     assert torch.allclose(start[0, : len(mean)], mean)
     assert not start[0, len(mean) :].any()
-    assert adapted[0, -sum(model.generator.widths_mixing) :].all()
+    assert adapted[0, -model.generator.width_image - sum(model.generator.widths_mixing) :].all()
     assert torch.equal(adapted, adapt_code(model, images, steps=60))
 
 
@@ -73,12 +73,31 @@ def test_what_an_adapted_code_draws_shows_the_code_b_it_is_drawn_from(
 def test_matrices_step_farther_the_more_images_there_are(trained: Path, avatars: ImageSet) -> None:
     model = load_model(trained)
     images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])
-    mixing = sum(model.generator.widths_mixing)
-    of_one, of_three = (adapt_code(model, images[:num], steps=5)[0, -mixing:].abs().max() for num in (1, 3))
+    mixing, image = sum(model.generator.widths_mixing), model.generator.width_image
+    adapted = [adapt_code(model, images[:num], steps=5)[0] for num in (1, 3)]
+    of_one, of_three = (code[-mixing - image : -image].abs().max() for code in adapted)
     assert of_three > 2 * of_one
 
 
-def test_with_maps_neither_offsets_nor_matrices_are_learned(avatars: ImageSet) -> None:
+def test_an_adapted_code_learns_what_is_the_same_in_all_images(
+    trained: Path, avatars: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, red = load_model(trained), np.array([255, 0, 0], np.uint8)[:, None, None]
+    images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])
+    images[:, :, :4] = red  # a wall, which no image of the training has
+    b = encode(model, avatars.gather(np.flatnonzero(avatars.classes == 5)[:4]))[1]
+    codes = [adapt_code(model, images), adapt_code(model, images[:1])]
+    monkeypatch.setattr("chiasm.adapt.LR_IMAGE", 0.0)
+    codes.append(adapt_code(model, images))
+    wall = to_unit(torch.from_numpy(images))[:1, :, :4]
+    errors = [float((generate(model, code.expand(4, -1), b)[:, :, :4] - wall).abs().mean()) for code in codes]
+    assert errors[0] < 0.5 * errors[2]
+    sizes = [float(code[:, -model.generator.width_image :].abs().mean()) for code in codes]
+    assert sizes[1] < 0.8 * sizes[0]  # one image tells less of what is the same in all
+    assert sizes[2] == 0
+
+
+def test_with_maps_neither_offsets_nor_matrices_nor_an_image_are_learned(avatars: ImageSet) -> None:
     model = CrossModel(dataclasses.replace(tiny().model, maps_a=(3,))).eval()
     images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])
     start, adapted = (adapt_code(model, images, steps=steps) for steps in (0, 5))
@@ -108,7 +127,7 @@ def test_a_code_without_offsets_draws_the_same_whether_extended_or_not(model: Cr
     # Scales and shifts are affine in code A, so that offsets can say what another code would.
     mods = [*generator.dense_modulation.layers, *generator.modulation.layers]
     other = torch.cat([torch.zeros(2, 5), *(layer(a) - layer(torch.zeros(2, 5)) for layer in mods)], dim=1)
-    other = torch.nn.functional.pad(other, (0, sum(generator.widths_mixing)))
+    other = torch.nn.functional.pad(other, (0, generator.extended_a - other.shape[1]))
     assert torch.allclose(generator(other, b), generator(a, b), atol=1e-5)
 
 
@@ -116,9 +135,10 @@ def test_matrices_behind_a_code_mix_what_the_blocks_give(model: CrossModel) -> N
     generator, a, b = model.eval().generator, torch.randn(2, 5), torch.randn(2, 7)
     matrices = [0.1 * torch.randn(len(block.weight), len(block.weight)) for block in generator.blocks]
     mixing = torch.cat([matrix.flatten() for matrix in matrices])
-    offsets = torch.zeros(2, generator.extended_a - 5 - len(mixing))
+    image = torch.zeros(2, generator.width_image)
+    offsets = torch.zeros(2, generator.extended_a - 5 - len(mixing) - generator.width_image)
     # The first image's code has the matrices, the second one's has none.
-    extended = torch.cat([a, offsets, torch.stack([mixing, torch.zeros_like(mixing)])], dim=1)
+    extended = torch.cat([a, offsets, torch.stack([mixing, torch.zeros_like(mixing)]), image], dim=1)
     drawn = generator(extended, b)
     assert torch.allclose(drawn[1], generator(a, b)[1], atol=1e-5)
     with torch.no_grad():
@@ -127,6 +147,14 @@ def test_matrices_behind_a_code_mix_what_the_blocks_give(model: CrossModel) -> N
             block.bias += matrix @ block.bias
     assert torch.allclose(drawn[0], generator(a, b)[0], atol=1e-5)
     assert not torch.allclose(drawn[1], generator(a, b)[1], atol=1e-3)
+
+
+def test_an_image_behind_a_code_is_added_before_the_last_activation(model: CrossModel) -> None:
+    generator, a, b = model.eval().generator, torch.randn(2, 5), torch.randn(2, 7)
+    image = torch.randn(2, *generator.shape_image)
+    zeros = torch.zeros(2, generator.extended_a - 5 - generator.width_image)
+    drawn = generator(torch.cat([a, zeros, image.flatten(1)], dim=1), b)
+    assert torch.allclose(torch.atanh(drawn), torch.atanh(generator(a, b)) + image, atol=1e-3)
 
 
 def test_a_person_mixes_wherever_code_a_is_taken(run: Path, photos: Path) -> None:

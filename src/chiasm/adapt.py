@@ -23,10 +23,13 @@ LR = 0.05
 LR_MIXING = 2e-4
 """For each image up to NUM_MIXING: matrices that step farther learn few images by heart."""
 NUM_MIXING = 5
+LR_IMAGE = 0.03
 WARM_UP = 10
 BATCH = 16
 WEIGHT_SQUARED = 2.0
 """As most presets have it. The other constants were chosen on classes of validation, see docs/lab-notes.md."""
+WEIGHT_IMAGE = 1.0
+"""Divided by the number of images: what one image shows need not be the same in another."""
 WEIGHT_CROSS = 0.1
 """As a share of the weight of the perceptual loss: for models that learned from pixels alone it does not pay."""
 NUM_CROSSED = 8
@@ -38,9 +41,9 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     Each image is drawn from its own code B, rounded but no mean of neighbours, which would say less of what it shows,
     under the noise of training, which keeps what one image alone shows from being learned. Where the model learned with
     features of photographs these judge here, too, and encoder B must find further noisy codes B again in what is drawn
-    from them, so that the pose stays with code B. The start is the mean code A of the images; offsets to scales and
-    shifts, and matrices that mix the channels of each block, are learned where code A has no maps. No weight of the
-    model changes, so that nobody else is drawn otherwise than before.
+    from them, so that the pose stays with code B. The start is the mean code A of the images. Where code A has no maps,
+    offsets to scales and shifts are learned, matrices that mix the channels of each block, and an image of what is the
+    same in all, as a background is. No weight of the model changes, so that nobody else is drawn otherwise than before.
 
     Args:
         model: in evaluation mode.
@@ -60,12 +63,13 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     device, generator = next(model.parameters()).device, model.generator
     codes_a, codes_b = read_codes(model, images)
     codes_a, codes_b = model.hand_out_a(codes_a.to(device)), model.round_b(codes_b)
-    mixing = sum(generator.widths_mixing)
+    mixing, image = sum(generator.widths_mixing), generator.width_image
     # Maps can say all that images show: with offsets beside them the pose gets into code A.
-    sizes = [model.config.width_a] if model.config.maps_a else [generator.extended_a - mixing, mixing]
+    maps = len(model.config.maps_a) > 0
+    sizes = [model.config.width_a] if maps else [generator.extended_a - mixing - image, mixing, image]
     start = _extended(model, codes_a.mean(dim=0, keepdim=True))[:, : sum(sizes)]
     parts = [part.clone().requires_grad_() for part in start.split(sizes, dim=1)]
-    step_sizes = (LR, LR_MIXING * min(NUM_MIXING, len(images)))
+    step_sizes = (LR, LR_MIXING * min(NUM_MIXING, len(images)), LR_IMAGE)
     groups = [{"params": [part], "lr": lr} for part, lr in zip(parts, step_sizes, strict=False)]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     schedule = LambdaLR(optimizer, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / max(1, steps)))
@@ -80,6 +84,8 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
         x = to_unit(torch.from_numpy(images[chosen.numpy()]).to(device))
         a, b = torch.cat(parts, dim=1), noisy(codes_b[chosen])
         loss = distance(x, draw(a.expand(len(b), -1), b))
+        if not maps:
+            loss = loss + WEIGHT_IMAGE / len(images) * parts[-1].abs().mean()
         if weight_cross > 0:
             b = noisy(codes_b[torch.randint(len(images), (NUM_CROSSED,), generator=rng)])
             loss = loss + weight_cross * code_cycle_loss(b, read_b(draw(a.expand(len(b), -1), b)))

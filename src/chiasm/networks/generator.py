@@ -1,5 +1,6 @@
 """The generator: code B becomes an image, modulated by code A."""
 
+import math
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Literal
@@ -115,6 +116,7 @@ class Generator(nn.Module):
         self.dense_modulation = Modulation(code_a, [*dense_widths, widths[0]] if modulate_dense else [])
         self.modulation = Modulation(code_a, widths[1:])
         self.widths_mixing = [width**2 for width in widths[1:]]
+        self.shape_image = (3, side_px, side_px)
         head = [widths[-1], *head_widths]
         self.head = nn.ModuleList(nn.Conv2d(head[i], head[i + 1], 5, padding=2) for i in range(len(head) - 1))
         self.rgb = nn.Conv2d(head[-1], 3, rgb_kernel, padding=rgb_kernel // 2)
@@ -126,20 +128,28 @@ class Generator(nn.Module):
         return [self.dense_modulation.num_outputs, self.modulation.num_outputs]
 
     @property
+    def width_image(self) -> int:
+        """How many values an image has."""
+        return math.prod(self.shape_image)
+
+    @property
     def extended_a(self) -> int:
-        """The width of a code A that is followed by all offsets, and by a matrix that mixes channels for each block."""
-        return sum(self.widths_a) + sum(self.widths_offsets) + sum(self.widths_mixing)
+        """The width of a code A with all that may follow: offsets, a matrix that mixes channels for each block, and an
+        image."""
+        return sum(self.widths_a) + sum(self.widths_offsets) + sum(self.widths_mixing) + self.width_image
 
     def forward(self, a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> Float[Tensor, "n 3 side side"]:
         """Codes A and B -> images in [-1, 1] (tanh) or [0, 1] (sigmoid).
 
         A is the vector, then the maps; it may be extended by offsets to the scales and shifts, those of the dense
-        layers first, and by matrices for _mix_channels, one for each block.
+        layers first, by matrices for _mix_channels, one for each block, and by an image that is added to what is drawn,
+        before the last activation.
         """
-        extension = [*self.widths_offsets, *self.widths_mixing] if a.shape[1] == self.extended_a else []
-        a, *parts = a.split(self.widths_a + extension, dim=1)
+        widths = [*self.widths_offsets, *self.widths_mixing, self.width_image] if a.shape[1] == self.extended_a else []
+        a, *parts = a.split(self.widths_a + widths, dim=1)
         a = unit_code(a) if self.unit_codes else a
-        maps, (of_dense, of_blocks, *mixings) = parts[: len(self.maps)], parts[len(self.maps) :] or (None, None)
+        maps, extension = parts[: len(self.maps)], parts[len(self.maps) :]
+        of_dense, of_blocks, *mixings, image = extension or (None, None, None)
         x = b
         for i, (dense, pair) in enumerate(zip_longest(self.dense, self.dense_modulation(a, of_dense))):
             x = unit_code(x) if self.unit_codes and i > 0 else x
@@ -157,4 +167,5 @@ class Generator(nn.Module):
         for conv in self.head:
             x = F.leaky_relu(conv(x), 0.01)
         x = self.rgb(x)
+        x = x if image is None else x + image.unflatten(1, self.shape_image)
         return torch.tanh(x) if self.output == "tanh" else torch.sigmoid(x)
