@@ -147,7 +147,7 @@ def typefaces() -> Config:
             "data.groups": 36,
             "data.partners": 4,
             "model.side_px": 32,
-            "model.components_a": 32,
+            "model.components_a": 24,
             "model.dense_widths": (256, 256, 256),
             "model.unit_codes": True,
             "model.generator_widths": (256, 128, 96, 48),
