@@ -65,8 +65,8 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     codes_a, codes_b = model.hand_out_a(codes_a.to(device)), model.round_b(codes_b)
     mixing, image = sum(generator.widths_mixing), generator.width_image
     # Maps can say all that images show: with offsets beside them the pose gets into code A.
-    maps = len(model.config.maps_a) > 0
-    sizes = [model.config.width_a] if maps else [generator.extended_a - mixing - image, mixing, image]
+    has_maps = len(model.config.maps_a) > 0
+    sizes = [model.config.width_a] if has_maps else [generator.extended_a - mixing - image, mixing, image]
     start = _extended(model, codes_a.mean(dim=0, keepdim=True))[:, : sum(sizes)]
     parts = [part.clone().requires_grad_() for part in start.split(sizes, dim=1)]
     step_sizes = (LR, LR_MIXING * min(NUM_MIXING, len(images)), LR_IMAGE)
@@ -84,7 +84,7 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
         x = to_unit(torch.from_numpy(images[chosen.numpy()]).to(device))
         a, b = torch.cat(parts, dim=1), noisy(codes_b[chosen])
         loss = distance(x, draw(a.expand(len(b), -1), b))
-        if not maps:
+        if not has_maps:
             loss = loss + WEIGHT_IMAGE / len(images) * parts[-1].abs().mean()
         if weight_cross > 0:
             b = noisy(codes_b[torch.randint(len(images), (NUM_CROSSED,), generator=rng)])
