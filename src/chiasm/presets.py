@@ -184,7 +184,7 @@ def unlabelled() -> Config:
 
 
 def photo() -> Config:
-    """`faces` at 128 px with wider networks; an hour."""
+    """`faces` at 128 px with wider networks, code B read from images as they are; an hour."""
     return changed(
         faces(),
         {
