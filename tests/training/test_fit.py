@@ -101,6 +101,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Co
         pytest.param({}, {}, 0, id="negatives"),
         pytest.param({"weight_difference": 0.0, "shift_b": 0.1, "weight_consistency": 0.1}, {}, 0, id="shift"),
         pytest.param({}, {"weight": 0.1, "r1": 1.0, "widths": (4,)}, 0, id="gan"),
+        pytest.param({}, {"weight": 0.1, "start": 0.7, "widths": (4,)}, 0, id="gan that begins after the stop"),
         pytest.param({"weight_adversary": 0.0}, {}, 4, id="groups"),
     ],
 )

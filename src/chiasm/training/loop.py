@@ -363,8 +363,10 @@ class Loop:
                 if misfit is not None:
                     raise CheckpointError(misfit)
                 module.load_state_dict(state)
-                if saved.step > 0:  # before the first step there are no moments
-                    restore_optimizer(optimizer, f"{name}-optimizer", saved.tensors)
+                moments = f"{name}-optimizer"
+                # Before its first step an optimiser has none; the discriminator's may come as late as gan.start.
+                if any(k.startswith(moments) for k in saved.tensors) or (name == "objective" and saved.step > 0):
+                    restore_optimizer(optimizer, moments, saved.tensors)
         except CheckpointError as error:
             raise CheckpointError(
                 f"{self.folder.checkpoint}: step {saved.step} is no checkpoint of this run's settings ({error}); "
