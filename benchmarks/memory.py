@@ -44,11 +44,12 @@ def memory_of_data(num: int) -> None:
     """A hundred steps of preset compact on a synthetic cache of 64 px images; print the anonymous memory in MiB."""
     import torch
 
+    from chiasm.batch import Batch
     from chiasm.data import Batches, ImageSet
     from chiasm.data.packed_strings import PackedStrings
     from chiasm.inference import to_unit
     from chiasm.networks import CrossModel
-    from chiasm.objective import Batch, Objective
+    from chiasm.objective import Objective
     from chiasm.presets import PRESETS
 
     config = PRESETS["compact"]()

@@ -13,8 +13,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from chiasm.batch import Batch
 from chiasm.networks import CrossModel
-from chiasm.objective import Batch, Objective
+from chiasm.objective import Objective
 from chiasm.presets import PRESETS
 from chiasm.training.budget import Budget
 from chiasm.training.compiling import compile_networks

@@ -5,12 +5,13 @@ import torch
 from torch.nn import functional as F
 
 from chiasm.augment import change
+from chiasm.batch import Batch
 from chiasm.config import DataConfig, GanConfig, LossConfig
 from chiasm.losses import contrastive_loss, perceptual_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator, FeatureDiscriminator
 from chiasm.networks.photo_features import PhotoFeatures
-from chiasm.objective import Batch, DiscriminatorObjective, Objective
+from chiasm.objective import DiscriminatorObjective, Objective
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from chiasm.batch import Batch
 from chiasm.card import write_card
 from chiasm.checkpoint import (
     CheckpointError,
@@ -41,7 +42,7 @@ from chiasm.data import (
 from chiasm.draws import shared_draws
 from chiasm.evaluation.metrics.shortcuts import alarms
 from chiasm.inference import to_unit
-from chiasm.objective import Batch, DiscriminatorObjective, Objective
+from chiasm.objective import DiscriminatorObjective, Objective
 from chiasm.plots import curves
 from chiasm.runs import CURVES_FILE, STRIP_FILE, RunFolder, Tracker
 from chiasm.training.budget import Budget, Schedule

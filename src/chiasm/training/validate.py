@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from chiasm.batch import Batch
 from chiasm.config import Augmentation
 from chiasm.cross import disassemble, mix, reassemble
 from chiasm.data import UNLABELLED, Batches, ImageSet, Split, save_image
@@ -18,7 +19,7 @@ from chiasm.evaluation.metrics.shortcuts import ratio, shortcut_values
 from chiasm.evaluation.swap import swap_errors
 from chiasm.evaluation.triplets import sample_triplets
 from chiasm.inference import encode, generate, to_bytes, to_unit
-from chiasm.objective import Batch, Objective
+from chiasm.objective import Objective
 from chiasm.plots import strip, swap_matrix
 from chiasm.runs import MATRIX_FILE, STRIP_FILE
 
