@@ -69,15 +69,9 @@ def test_no_training_learns_from_held_out_images(method: str, tmp_path: Path, mo
     """Neither from their pixels, as images, partners, positives, negatives, neighbours or members of a group, nor from
     their labels."""
     of_default = {
-        "default": {
-            "model.neighbours_b": 3,
-            "model.gain_a": 1.5,
-            "model.components_a": 3,
-            "loss.share_neighbours": 0.5,
-        },
+        "default": {"model.neighbours_b": 3, "model.gain_a": 1.5, "model.components_a": 3},
         "groups": {"data.groups": 8, "loss.weight_adversary": 0.0},
     }
-    monkeypatch.setattr("chiasm.training.loop.OTHERS_FROM", 0.0)
     known = method in of_default
     config = changed(tiny(), of_default[method]) if known else configure(method, "tiny", {}, {})
     build: Callable[..., Any] = METHODS.get(method, build_objective)

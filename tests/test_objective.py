@@ -1,4 +1,3 @@
-import dataclasses
 from typing import Literal
 
 import pytest
@@ -281,25 +280,6 @@ def test_code_b_is_read_from_images_changed_in_what_it_ignores(model: CrossModel
     assert torch.equal(read["encoder_a"], x.flip(0))
     torch.testing.assert_close(read["encoder_b"].mean(dim=1), x.mean(dim=1), atol=0.4, rtol=0)
     assert not torch.equal(read["encoder_b"], x)
-
-
-def test_images_are_drawn_from_others_codes_b_once_these_are_known_and_encoder_b_does_not_learn_from_it(
-    model: CrossModel, x: torch.Tensor
-) -> None:
-    model = CrossModel(dataclasses.replace(model.config, neighbours_b=1))
-    objective = Objective(model, LossConfig.only(weight_swap=1.0, share_neighbours=1.0))
-    drawn_from: list[torch.Tensor] = []
-    model.generator.register_forward_pre_hook(lambda _, inputs: drawn_from.append(inputs[1]))
-    others = torch.arange(2.0)[:, None, None].expand(2, 1, model.config.code_b)
-    for known in (torch.zeros_like(others), others):
-        model.zero_grad()
-        objective.learn_others(known, torch.tensor([0, 1]))
-        objective(Batch(x, x.flip(0), classes=torch.tensor([0, 1, 0, 1])), 0.0).terms["swap"].backward()
-        learns = any(p.grad is not None and bool(p.grad.any()) for p in model.encoder_b.parameters())
-        assert learns == (known is not others)
-    assert torch.equal(drawn_from[1], others[[1, 0, 1, 0], 0])
-    objective.eval()(Batch(x, x.flip(0), classes=torch.tensor([0, 1, 0, 1])), 0.0)
-    assert torch.equal(drawn_from[2], model.encoder_b(x))
 
 
 def test_nothing_is_changed_in_evaluation(model: CrossModel, x: torch.Tensor) -> None:

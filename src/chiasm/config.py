@@ -187,9 +187,6 @@ class LossConfig:
     """Weight of the difference-weighted L1, the error where an image differs from a similar one, likewise (eq. 10)."""
     noise_b: float = number(1.0, 0)
     """Standard deviation of the noise that is added to code B in training."""
-    share_neighbours: float = number(0.0, 0, 1)
-    """Share of the images that are drawn, later in the training, from the mean of other classes' codes B near their
-    own, as mixes are with model.neighbours_b (eq. 23): what that lacks the generator learns to take from code A."""
     shift_b: float = number(0.0, 0, 0.5)
     """Largest shift of the images that encoder B gets in training, as a fraction of the side: for images in
     which things stand a little elsewhere every time, which no mix can know."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -39,7 +39,6 @@ from chiasm.losses import (
 from chiasm.networks import CrossModel
 from chiasm.networks.classifier import CodeClassifier, ImageClassifier
 from chiasm.networks.discriminator import AnyDiscriminator, build_discriminator
-from chiasm.networks.hand_out import mean_of_neighbours
 from chiasm.networks.photo_features import PhotoFeatures
 
 
@@ -62,9 +61,6 @@ class Objective(nn.Module):
         data: what each code must ignore.
     """
 
-    others_b: Tensor | None
-    others_classes: Tensor
-
     def __init__(
         self,
         model: CrossModel,
@@ -82,8 +78,6 @@ class Objective(nn.Module):
         self.gan = gan or GanConfig()
         self.model = model
         self.config = config
-        self.register_buffer("others_b", None)
-        self.register_buffer("others_classes", torch.zeros(0, dtype=torch.long), persistent=False)
         # In a tuple, so that its weights are no part of this module.
         self._photo_features = (PhotoFeatures(),) if config.weight_perceptual > 0 else ()
         if config.weight_adversary > 0:
@@ -109,17 +103,16 @@ class Objective(nn.Module):
         terms = self._contrastive_terms(batch, codes) | self._code_terms(codes)
         b = self._with_noise(codes.b)
         terms |= self._adversary_terms(b, codes, batch.classes)
-        b_drawn = self._some_of_others(b, codes.b, batch.classes)
         weight, x_judged = self.gan.weight_at(progress), None
         if batch.x_partner is not None and self.config.weight_swap > 0:
-            x_swap = generate(self.model, Codes(codes.a_partner, b_drawn), self.slice_size)
+            x_swap = generate(self.model, Codes(codes.a_partner, b), self.slice_size)
             if judging == "swaps":
                 x_judged = x_swap
                 x_swap, x_sharper = balance(x_swap, weight)
                 terms |= self._gan_terms(x_sharper, batch.classes, weight)
             terms["swap"] = self.config.weight_swap * self._distance(batch, x_swap)
         if self.config.weight_direct > 0:
-            x_direct = generate(self.model, Codes(codes.a, b_drawn), self.slice_size)
+            x_direct = generate(self.model, Codes(codes.a, b), self.slice_size)
             terms["direct"] = self.config.weight_direct * self._distance(batch, x_direct)
         if mixing:
             x_mix = mix(self.model, Codes(codes.a, b), self.slice_size)
@@ -131,10 +124,6 @@ class Objective(nn.Module):
                 x_judged = x_mix
                 terms |= self._gan_terms(x_mix, batch.classes, weight)
         return LossTerms(terms, None if x_judged is None else x_judged.detach())
-
-    def learn_others(self, codes_b: Float[Tensor, "classes each b"], classes: Int[Tensor, "classes"]) -> None:
-        """Know codes B of training images, as many of each class, for loss.share_neighbours; all zero: not yet."""
-        self.others_b, self.others_classes = codes_b, classes
 
     def needs(self, data: Need) -> bool:
         """Whether any term needs these data."""
@@ -240,15 +229,6 @@ class Objective(nn.Module):
 
     def _with_noise(self, b: Code) -> Code:
         return add_noise(b, self.config.noise_b if self.training else 0.0)
-
-    def _some_of_others(self, b: Code, b_exact: Code, classes: Classes | None) -> Code:
-        """In training a share of the noisy codes B as they are handed out, without gradient, once others' are known."""
-        others, share = self.others_b, self.config.share_neighbours
-        if not self.training or classes is None or others is None or not others.any():
-            return b
-        own = classes[:, None] == self.others_classes
-        of_others = mean_of_neighbours(b_exact.detach(), others, self.model.config.neighbours_b, own)
-        return torch.where((uniform(b) < share)[:, None], self._with_noise(of_others), b)
 
     def _adversary_terms(self, b: Code, codes: BatchCodes, classes: Classes | None) -> Terms:
         """Eq. 15 and 16: the adversary learns the class from noisy codes B; the encoder learns to hide it there."""

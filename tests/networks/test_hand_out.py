@@ -14,17 +14,6 @@ def test_it_is_the_mean_of_the_nearest_code_of_each_of_the_nearest_classes(num: 
         assert torch.allclose(got, torch.stack(nearest).mean(dim=0), atol=1e-6)
 
 
-def test_of_a_code_s_own_class_none_is_taken() -> None:
-    """Each code is one of its class, which would be the nearest; one of no class has all to choose from."""
-    codes = torch.randn(6, 3, 4, generator=torch.Generator().manual_seed(0))
-    own = torch.eye(6, dtype=torch.bool)
-    for k in range(6):
-        got = mean_of_neighbours(codes[k], codes, 2, own[[k] * 3])
-        assert torch.equal(got, mean_of_neighbours(codes[k], codes[torch.arange(6) != k], 2))
-    assert torch.equal(mean_of_neighbours(codes[0], codes, 6, own[[0] * 3]), mean_of_neighbours(codes[0], codes[1:], 5))
-    assert torch.equal(mean_of_neighbours(codes[0], codes, 1, own[[0] * 3] & False), codes[0])
-
-
 def test_what_is_one_class_s_own_is_averaged_away() -> None:
     """Codes are content and class: of each content all classes get nearly the same code, and contents stay apart."""
     draws = torch.Generator().manual_seed(0)

@@ -101,7 +101,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config: Co
         pytest.param({}, {}, 0, id="negatives"),
         pytest.param({"weight_difference": 0.0, "shift_b": 0.1, "weight_consistency": 0.1}, {}, 0, id="shift"),
         pytest.param({}, {"weight": 0.1, "r1": 1.0, "widths": (4,)}, 0, id="gan"),
-        pytest.param({"share_neighbours": 0.5}, {}, 0, id="neighbours"),
         pytest.param({}, {"weight": 0.1, "start": 0.7, "widths": (4,)}, 0, id="gan that begins after the stop"),
         pytest.param({"weight_adversary": 0.0}, {}, 4, id="groups"),
     ],
@@ -110,8 +109,6 @@ def test_resuming_goes_on_as_if_never_stopped(
     loss: dict, gan: dict, groups: int, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the midst of the cooldown: the run that is stopped and the one that is not have the same budget."""
-    monkeypatch.setattr("chiasm.training.loop.OTHERS_FROM", 0.3)
-    monkeypatch.setattr("chiasm.training.loop.OTHERS_EVERY", 2)
     config = with_train(config, steps=6, cooldown=1.0)
     wide = dataclasses.replace(config.model, generator_widths=(16, 16, 16), neighbours_b=2, gain_a=1.5)  # for Muon
     data = dataclasses.replace(config.data, groups=groups)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,6 @@ from chiasm.training.muon import Muon, split_matrices
 from chiasm.training.validate import Validation, save_figures
 
 LOG_EVERY = 20
-# Codes B tell little before. Encoding takes a twentieth of the time of so many steps of `portraits`.
-OTHERS_FROM, OTHERS_EVERY = 0.4, 250
 MAX_VALUE = 1e300
 # What the adversary, the classifier and the discriminator minimise for themselves is no loss of the model.
 OTHERS_TERMS = ("classifier_b", "classifier_x", "discriminator", "r1")
@@ -130,9 +128,6 @@ class Loop:
         torch.manual_seed(train.seed)
         self.objective, discriminator = build(config, shown)
         self.memory = Memory(self.objective.model, shown, split.train, train.seed)
-        codes_b = self.objective.model.codes_b
-        if config.loss.share_neighbours > 0 and codes_b is not None and len(codes_b) > 1:
-            self.objective.learn_others(codes_b.clone(), torch.from_numpy(self.memory.classes))
         self.parts: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {}
         for name, part, lr in (
             ("objective", self.objective, train.lr),
@@ -188,8 +183,6 @@ class Loop:
 
     def training_step(self, loaded: LoadedBatch, progress: float) -> dict[str, torch.Tensor]:
         """One optimiser step, a function of the weights, the batch and (seed, step) alone."""
-        if progress >= OTHERS_FROM and self.step % OTHERS_EVERY == 0:
-            self._show_others()
         torch.manual_seed(_seed(self.config.train.seed, self.step, 0))
         batch = self._to_device(loaded)
         with shared_draws(self.fabric.global_rank, self.fabric.world_size):
@@ -278,21 +271,10 @@ class Loop:
 
     def _remember(self) -> None:
         """Have the model know today's codes of training images, which it needs to hand codes out."""
-        with self._evaluating():
-            self.memory.remember(self.objective.model)
-
-    def _show_others(self) -> None:
-        """Have the objective know today's codes B; those that the model hands out with are as old as a checkpoint."""
-        if self.objective.others_b is not None:
-            with self._evaluating():
-                self.objective.others_b.copy_(self.memory.read_b(self.objective.model))
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
         training = self.objective.training
         self.objective.eval()
         with torch.compiler.set_stance("force_eager"):
-            yield
+            self.memory.remember(self.objective.model)
         self.objective.train(training)
 
     def _validate(self, tracker: Tracker, bar: Any) -> None:

@@ -2,9 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy.typing import NDArray
-from torch import Tensor
 
 from chiasm.data import ImageSet, of_each_class
 from chiasm.inference import read
@@ -22,36 +20,28 @@ class Memory:
         images: with the labels that training may see.
         indices: those of the training.
         seed: of the choice among them.
-
-    Attributes:
-        classes: of the rows of images.
     """
 
     def __init__(self, model: CrossModel, images: ImageSet, indices: NDArray[np.int64], seed: int) -> None:
         needed = model.codes_b is not None or model.filter_a is not None
         self.images, self.index = images, of_each_class(images, indices if needed else indices[:0], seed)
-        self.classes = images.classes[self.index[:, :1].ravel()]
         if model.codes_b is not None:
             views = 2 if model.encoder_a.mirror else 1
             model.codes_b = torch.zeros(len(self.index), views * self.index.shape[1], model.config.code_b)
 
     def remember(self, model: CrossModel) -> None:
-        """Have a model in evaluation mode know today's codes."""
+        """Have a model in evaluation mode know today's codes.
+
+        Where a mirror image is another view of its class for code A, its code B is one of the class's codes, too.
+        """
         if self.index.size == 0:
             return
         if model.codes_b is not None:
-            model.codes_b.copy_(self.read_b(model))
+            pixels = self.images.gather(self.index.ravel())
+            views = [pixels, pixels[..., ::-1]] if model.encoder_a.mirror else [pixels]
+            codes = [read(model, model.encoder_b, view).unflatten(0, self.index.shape) for view in views]
+            model.codes_b.copy_(torch.cat(codes, dim=1))
         if model.filter_a is not None:
             some = self.index[:, : max(MIN_EACH_A, NUM_A // len(self.index))]
             codes_a = read(model, model.encoder_a, self.images.gather(some.ravel()))
             model.learn_filter(codes_a.unflatten(0, some.shape))
-
-    def read_b(self, model: CrossModel) -> Float[Tensor, "classes each b"]:
-        """Today's codes B of a model in evaluation mode.
-
-        Where a mirror image is another view of its class for code A, its code B is one of the class's codes, too.
-        """
-        pixels = self.images.gather(self.index.ravel())
-        views = [pixels, pixels[..., ::-1]] if model.encoder_a.mirror else [pixels]
-        codes = [read(model, model.encoder_b, view).unflatten(0, self.index.shape) for view in views]
-        return torch.cat(codes, dim=1)
