@@ -54,9 +54,9 @@ class BatchCodes(NamedTuple):
         a: of x, or of the partners, which show the same class, where those of x are not needed.
         a_partner: the mean over partners, or that of x where there are none.
         a_negative: of the negatives, where the contrastive loss on codes A has a weight.
-        b: of x; in training of randomly shifted images.
+        b: of x; in training of images randomly shifted, and changed in what code B ignores.
         b_partner: of the first partners likewise, where that on codes B has a weight.
-        b_unshifted: of x as it is, where the consistency loss has a weight.
+        b_unshifted: of x changed but not shifted, where the consistency loss has a weight.
     """
 
     a: Code
