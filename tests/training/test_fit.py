@@ -185,6 +185,22 @@ def test_a_model_that_was_never_validated_knows_codes_too(
     assert float(model.mean_a.abs().max()) > 0
 
 
+def test_before_the_first_validation_codes_are_read_anew_ever_more_seldom(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chiasm.training.loop.SECONDS_BETWEEN_CHECKPOINTS", -1)
+    read_at, remember = [], Loop._remember
+
+    def remember_noted(self: Loop) -> None:
+        read_at.append(self.step)
+        remember(self)
+
+    monkeypatch.setattr(Loop, "_remember", remember_noted)
+    config = changed(config, {"model.neighbours_b": 3, "train.steps": 12, "train.validate_every": 10})
+    fit(config, runs=tmp_path, progress_bar=False)
+    assert read_at == [0, 1, 2, 4, 8, 10, 12]
+
+
 def test_a_compiled_training_that_crosses_late_resumes_bit_exact(tmp_path: Path) -> None:
     script = Path(__file__).with_name("stop_and_resume.py")
     subprocess.run([sys.executable, script, tmp_path], check=True, timeout=500)

@@ -143,6 +143,7 @@ class Loop:
         self.wrapped = {name: fabric.setup(*part) for name, part in self.parts.items()}
         self.last_metrics: dict[str, float] = {}
         self.validated_at = self.saved_at = -1
+        self.remembered_at = 0
         # The terms of the steps since they were last logged.
         self.window: list[dict[str, torch.Tensor] | dict[str, float]] = []
         self.alarms: list[str] = []
@@ -276,6 +277,7 @@ class Loop:
         with torch.compiler.set_stance("force_eager"):
             self.memory.remember(self.objective.model)
         self.objective.train(training)
+        self.remembered_at = self.step
 
     def _validate(self, tracker: Tracker, bar: Any) -> None:
         self.objective.eval()
@@ -331,7 +333,8 @@ class Loop:
             return
         window = self._read_window()
         tracker.flush()
-        if self.validated_at < 0:
+        # Before the first validation; reading all codes at every checkpoint would take a fourth of the time.
+        if self.validated_at < 0 and self.step >= 2 * self.remembered_at:
             self._remember()
         save_model(self.objective.model, self.folder.model)
         tensors: dict[str, torch.Tensor] = {}
