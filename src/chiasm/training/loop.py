@@ -14,20 +14,11 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import nn
 from tqdm import tqdm
 
 from chiasm.batch import Batch
 from chiasm.card import write_card
-from chiasm.checkpoint import (
-    CheckpointError,
-    find_misfit,
-    flatten_optimizer,
-    load_state,
-    restore_optimizer,
-    save_model,
-    save_state,
-)
+from chiasm.checkpoint import save_model
 from chiasm.config import Config, ConfigError
 from chiasm.data import (
     Batches,
@@ -51,10 +42,10 @@ from chiasm.training.hardware import synchronise_statistics
 from chiasm.training.interrupt import stop_on_signal
 from chiasm.training.memory import Memory
 from chiasm.training.muon import Muon, split_matrices
+from chiasm.training.saved import Part, SavedTraining, load_training, save_training
 from chiasm.training.validate import Validation, save_figures
 
 LOG_EVERY = 20
-MAX_VALUE = 1e300
 # What the adversary, the classifier and the discriminator minimise for themselves is no loss of the model.
 OTHERS_TERMS = ("classifier_b", "classifier_x", "discriminator", "r1")
 # About a minute, and the first one within a minute of the first step.
@@ -128,7 +119,7 @@ class Loop:
         torch.manual_seed(train.seed)
         self.objective, discriminator = build(config, shown)
         self.memory = Memory(self.objective.model, shown, split.train, train.seed)
-        self.parts: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {}
+        self.parts: dict[str, Part] = {}
         for name, part, lr in (
             ("objective", self.objective, train.lr),
             ("discriminator", discriminator, config.gan.lr),
@@ -337,11 +328,7 @@ class Loop:
         if self.validated_at < 0 and self.step >= 2 * self.remembered_at:
             self._remember()
         save_model(self.objective.model, self.folder.model)
-        tensors: dict[str, torch.Tensor] = {}
-        for name, (module, optimizer) in self.parts.items():
-            tensors |= {f"{name}/{k}": v for k, v in module.state_dict().items()}
-            tensors |= flatten_optimizer(optimizer, f"{name}-optimizer")
-        save_state(self.folder.checkpoint, self.step, {"elapsed_s": self.elapsed_s, "window": window}, tensors)
+        save_training(self.folder.checkpoint, SavedTraining(self.step, self.elapsed_s, window), self.parts)
         self.saved_at = self.step
 
     def load(self) -> None:
@@ -351,31 +338,12 @@ class Loop:
             CheckpointError: if none of them can be read.
             ConfigError: if the budget is used up.
         """
-        saved = load_state(self.folder.checkpoint)
+        saved = load_training(self.folder.checkpoint, self.parts, self._say)
         if saved is None:
             self._say(f"{self.folder.path} has no checkpoint; beginning at step 0 with its own settings and split")
             return
-        for step in saved.damaged:
-            self._say(f"checkpoint of step {step} is damaged; going on from step {saved.step}")
         self.step = self.saved_at = saved.step
-        try:
-            self.elapsed_s, self.window = _read_values(saved.values)
-            for name, (module, optimizer) in self.parts.items():
-                prefix = f"{name}/"
-                state = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
-                misfit = find_misfit(module.state_dict(), state)
-                if misfit is not None:
-                    raise CheckpointError(misfit)
-                module.load_state_dict(state)
-                moments = f"{name}-optimizer"
-                # Before its first step an optimiser has none; the discriminator's may come as late as gan.start.
-                if any(k.startswith(moments) for k in saved.tensors) or (name == "objective" and saved.step > 0):
-                    restore_optimizer(optimizer, moments, saved.tensors)
-        except CheckpointError as error:
-            raise CheckpointError(
-                f"{self.folder.checkpoint}: step {saved.step} is no checkpoint of this run's settings ({error}); "
-                "copy it from the run again, or begin it again: --overwrite"
-            ) from error
+        self.elapsed_s, self.window = saved.elapsed_s, list(saved.window)
         if self.budget.progress(self.step, self.elapsed_s) >= 1:
             raise ConfigError(
                 f"train: {self.folder.path} has used up its budget ({self.step} steps, {self.elapsed_s / 60:.1f} "
@@ -385,25 +353,6 @@ class Loop:
     def _say(self, text: str) -> None:
         if self.fabric.is_global_zero:
             print(text, file=sys.stderr)
-
-
-def _read_values(values: Any) -> tuple[float, list[dict[str, torch.Tensor] | dict[str, float]]]:
-    """The plain values of a checkpoint: the seconds trained, and the terms not logged yet.
-
-    Raises:
-        CheckpointError: if they are something else.
-    """
-
-    def finite(value: Any) -> bool:
-        return type(value) in (int, float) and abs(value) < MAX_VALUE
-
-    known = values if isinstance(values, dict) else {}
-    elapsed_s, window = known.get("elapsed_s", -1), known.get("window")
-    if not (finite(elapsed_s) and elapsed_s >= 0 and isinstance(window, list)):
-        raise CheckpointError("its state.json lacks elapsed_s or window")
-    if not all(isinstance(row, dict) and row and all(map(finite, row.values())) for row in window):
-        raise CheckpointError("its state.json has terms that are no finite numbers")
-    return float(elapsed_s), [{name: float(value) for name, value in row.items()} for row in window]
 
 
 def _seed(*parts: int) -> int:
