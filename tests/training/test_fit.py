@@ -185,6 +185,19 @@ def test_a_model_that_was_never_validated_knows_codes_too(
     assert float(model.mean_a.abs().max()) > 0
 
 
+def test_a_model_whose_training_is_stopped_knows_the_codes_of_its_last_step(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read when it is validated at last, after its checkpoint was written."""
+    config = changed(config, {"model.neighbours_b": 3, "train.steps": 6, "train.validate_every": 2})
+    monkeypatch.setattr(Loop, "_agree", lambda self, stop: self.step == 3)
+    run = fit(config, runs=tmp_path, progress_bar=False).run
+    model, images = load_model(run), open_data(config.data, config.model.side_px, progress_bar=False)
+    known = model.codes_b.clone()
+    Memory(model, images, load_split(run / "split.json", images).train, config.train.seed).remember(model)
+    assert torch.allclose(known, model.codes_b, atol=1e-5)
+
+
 def test_before_the_first_validation_codes_are_read_anew_ever_more_seldom(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

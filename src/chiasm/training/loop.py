@@ -320,14 +320,14 @@ class Loop:
 
     def _save(self, tracker: Tracker) -> None:
         """Write the model, and a checkpoint with all that went before it, unless that of this step is there."""
-        if self.saved_at == self.step:
-            return
         window = self._read_window()
         tracker.flush()
         # Before the first validation; reading all codes at every checkpoint would take a fourth of the time.
         if self.validated_at < 0 and self.step >= 2 * self.remembered_at:
             self._remember()
         save_model(self.objective.model, self.folder.model)
+        if self.saved_at == self.step:
+            return
         save_training(self.folder.checkpoint, SavedTraining(self.step, self.elapsed_s, window), self.parts)
         self.saved_at = self.step
 
