@@ -322,7 +322,7 @@ class Loop:
         """Write the model, and a checkpoint with all that went before it, unless that of this step is there."""
         window = self._read_window()
         tracker.flush()
-        # Before the first validation; reading all codes at every checkpoint would take a fourth of the time.
+        # Before the first validation; reading all codes for each would take `portraits` up to a fourth of the time.
         if self.validated_at < 0 and self.step >= 2 * self.remembered_at:
             self._remember()
         save_model(self.objective.model, self.folder.model)
