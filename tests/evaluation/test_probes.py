@@ -48,7 +48,7 @@ def test_pure_noise_is_read_at_chance() -> None:
     codes = {"a": torch.from_numpy(rng.normal(size=(500, 5))).float()}
     labels = rng.integers(0, 4, size=500)
     probes = fit_factor({"a": codes["a"][:300]}, labels[:300])
-    found = read_factor(probes, {"a": codes["a"][300:]}, labels[300:], np.arange(200))
+    found = read_factor([(probes, np.arange(200))], {"a": codes["a"][300:]}, labels[300:], np.arange(200))
     assert found["chance"] == 0.25
     for kind in ("linear", "mlp"):
         assert found["a"][kind]["low"] <= 0.27
@@ -58,7 +58,8 @@ def test_pure_noise_is_read_at_chance() -> None:
 
 def test_a_control_reads_nothing_from_what_a_probe_reads_well() -> None:
     (codes, labels), (test, test_labels) = blobs(600, 0.3, 0), blobs(300, 0.3, 1)
-    found = read_factor(fit_factor({"b": codes}, labels, thorough=True), {"b": test}, test_labels, np.arange(300))
+    folds = [(fit_factor({"b": codes}, labels, thorough=True), np.arange(300))]
+    found = read_factor(folds, {"b": test}, test_labels, np.arange(300))
     assert found["b"]["mlp"]["mean"] > 0.9
     assert found["control"]["mean"] < 0.4
 
@@ -69,10 +70,21 @@ def test_unknown_and_unlearned_values_are_left_out() -> None:
     codes = {"a": torch.eye(3)[torch.from_numpy(np.maximum(labels, 0))].repeat(1, 1)}
     probes = fit_factor({"a": codes["a"][:6]}, labels[:6])
     assert probes.num_fit == 4
-    assert read_factor(probes, {"a": codes["a"][6:]}, labels[6:], np.arange(2)).startswith("no held-out image")
-    found = read_factor(probes, codes, labels, np.arange(8))
+    unlearned = read_factor([(probes, np.arange(6, 8))], codes, labels, np.arange(8))
+    assert unlearned.startswith("no held-out image")
+    found = read_factor([(probes, np.arange(8))], codes, labels, np.arange(8))
     assert found["a"]["linear"]["n"] == 4
     assert found["majority"] == 0.75
+
+
+def test_what_several_probes_say_of_an_image_is_averaged() -> None:
+    """One probe has learned the right labels, one exchanged ones; the second reads a half alone."""
+    labels = np.arange(8) % 2
+    codes = {"a": torch.eye(2)[torch.from_numpy(labels)]}
+    right, wrong = fit_factor(codes, labels), fit_factor(codes, 1 - labels)
+    found = read_factor([(right, np.arange(8)), (wrong, np.arange(4))], codes, labels, np.arange(8))
+    assert found["a"]["linear"]["mean"] == 0.75
+    assert found["a"]["linear"]["n"] == 8
 
 
 def test_a_factor_with_one_value_is_refused_with_a_reason() -> None:
@@ -93,6 +105,16 @@ def test_codes_that_hardly_vary_are_whitened() -> None:
     assert fit_probe(codes, labels, kind="linear").right(codes, labels).mean() > 0.9
     constant = torch.ones(126, 128)
     assert fit_probe(constant, labels, kind="mlp").right(constant, labels).mean() < 0.3
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+def test_codes_wider_than_they_are_many_are_read(kind) -> None:
+    """What varies in the codes to be read alone must not drown what the probe has learned."""
+    labels = np.arange(240) % 6
+    codes = torch.randn(240, 1500, generator=torch.Generator().manual_seed(0))
+    codes[:, :6] += 12 * torch.eye(6)[torch.from_numpy(labels)]
+    fitted = fit_probe(codes[:120], labels[:120], kind=kind)
+    assert fitted.right(codes[120:], labels[120:]).mean() > 0.85
 
 
 def test_the_probe_with_the_lowest_validation_loss_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 from chiasm.data import UNLABELLED
 from chiasm.evaluation.bootstrap import Groups, interval
 from chiasm.evaluation.fitting import FitSettings, as_is, fit_heads, predict
+from chiasm.evaluation.references import Indices
 
 Labels = NDArray[np.int64]
 Kind = Literal["linear", "mlp"]
@@ -89,22 +91,29 @@ def fit_probe(codes: Tensor, labels: Labels, *, kind: Kind, thorough: bool = Fal
     for settings in SETTINGS[kind] if thorough else SETTINGS[kind][:1]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            net = Probe(kind, codes.shape[1], len(values))
+            net = Probe(kind, matrix.shape[1], len(values))
         loss = fit_heads(net, whitened, targets, as_is, settings, seed)
         fitted.append((loss, net))
     return FittedProbe(min(fitted, key=lambda fit: fit[0])[1], values, whiten)
 
 
 def _whitening(codes: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and matrix after which codes have unit variance in every direction, so that fits converge fast.
+    """Mean [width] and matrix [width, k] after which codes have unit variance, so that fits converge fast.
 
+    At most half as many directions are kept as there are codes, those of the greatest variance: n whitened codes in
+    n directions are all equally far apart and tell nothing, and thousands of directions take most of the time.
     In float64: in float32 the decomposition of codes that hardly vary may not converge.
+
+    Source: Raudys & Duin 1998, Expected classification error of the Fisher linear classifier with pseudo-inverse
+    covariance matrix.
     """
     exact = codes.double()
     mean = exact.mean(dim=0)
-    variances, directions = torch.linalg.eigh((exact - mean).T @ (exact - mean) / len(codes))
+    _, deviations, directions = torch.linalg.svd((exact - mean) / len(codes) ** 0.5, full_matrices=False)
+    variances = deviations.square()
     floor = float(variances.max().clamp(min=1e-12)) * SMALLEST_VARIANCE
-    return mean.float(), (directions / variances.clamp(min=floor).sqrt()).float()
+    matrix = directions.T / variances.clamp(min=floor).sqrt()
+    return mean.float(), matrix[:, : max(len(codes) // 2, 1)].float()
 
 
 def pixels(images: NDArray[np.uint8]) -> Tensor:
@@ -133,6 +142,15 @@ class FactorProbes:
     values: Labels
     commonest: int
     num_fit: int
+
+    def right(self, codes: dict[str, Tensor], labels: Labels) -> Iterator[tuple[tuple[str, ...], NDArray[np.bool_]]]:
+        """[m] whether each label is read right, by input and kind, by `control`, and by the commonest value alone."""
+        for name, by_kind in self.probes.items():
+            for kind, probe in by_kind.items():
+                yield (name, kind), probe.right(codes[name], labels)
+        if self.control is not None:
+            yield ("control",), self.control.right(codes["b"], labels)
+        yield ("majority",), labels == self.commonest
 
 
 def fit_factor(
@@ -167,13 +185,18 @@ def fit_factor(
 
 
 def read_factor(
-    probes: FactorProbes, codes: dict[str, Tensor], labels: Labels, groups: Groups, seed: int = 0
+    folds: Sequence[tuple[FactorProbes | str, Indices]],
+    codes: dict[str, Tensor],
+    labels: Labels,
+    groups: Groups,
+    seed: int = 0,
 ) -> dict[str, object] | str:
-    """How well one factor can be read from the codes of other images.
+    """How well one factor can be read from the codes of images that the probes did not learn from.
 
     Args:
-        probes: of the factor.
-        codes: the inputs that the probes were fitted on, of other images, [m, width].
+        folds: results of fit_factor, each with the rows of codes that it reads; a row that several read counts as the
+            mean of what they say.
+        codes: the inputs that the probes were fitted on, [m, width].
         labels: [m] the factor's values; images whose value was not learned are left out.
         groups: [m] what the bootstrap resamples each image with.
         seed: of the bootstrap.
@@ -183,18 +206,27 @@ def read_factor(
         `linear` and `mlp`, accuracy with interval, and `control` likewise, where there is one; or the reason why there
         are none.
     """
-    usable = np.flatnonzero(np.isin(labels, probes.values))
-    if len(usable) == 0:
+    times = np.zeros(len(labels))
+    right: dict[tuple[str, ...], NDArray[np.float64]] = defaultdict(lambda: np.zeros(len(labels)))
+    num_fit = 0
+    for probes, test in folds:
+        if isinstance(probes, str):
+            return probes
+        num_fit = max(num_fit, probes.num_fit)
+        rows = test[np.isin(labels[test], probes.values)]
+        times[rows] += 1
+        for key, found in probes.right({name: x[torch.from_numpy(rows)] for name, x in codes.items()}, labels[rows]):
+            right[key][rows] += found
+    read = np.flatnonzero(times)
+    if len(read) == 0:
         return "no held-out image has a value that a probe could learn"
-    wanted, rows = labels[usable], torch.from_numpy(usable)
-    results: dict[str, object] = {
-        "chance": 1 / len(np.unique(wanted)),
-        "majority": float(np.mean(wanted == probes.commonest)),
-        "num_fit": probes.num_fit,
+    shares = {key: found[read] / times[read] for key, found in right.items()}
+    results: dict[str, Any] = {
+        "chance": 1 / len(np.unique(labels[read])),
+        "majority": float(shares.pop(("majority",)).mean()),
+        "num_fit": num_fit,
     }
-    for name, by_kind in probes.probes.items():
-        right = {kind: probe.right(codes[name][rows], wanted) for kind, probe in by_kind.items()}
-        results[name] = {kind: interval(r, groups[usable], seed=seed) for kind, r in right.items()}
-    if probes.control is not None:
-        results["control"] = interval(probes.control.right(codes["b"][rows], wanted), groups[usable], seed=seed)
+    for (name, *kind), share in shares.items():
+        accuracy = interval(share, groups[read], seed=seed)
+        results[name] = {**results.get(name, {}), kind[0]: accuracy} if kind else accuracy
     return results

@@ -14,16 +14,19 @@ from chiasm.evaluation.bootstrap import groups_of
 from chiasm.evaluation.classifiers import CLASS, factor_labels
 from chiasm.evaluation.context import CLASSES, MAX_REAL, MetricResult, MixedSet
 from chiasm.evaluation.format import Row, percent
-from chiasm.evaluation.probes import fit_factor, read_factor
+from chiasm.evaluation.probes import FactorProbes, Labels, fit_factor, read_factor
 from chiasm.evaluation.references import Indices
 
 INPUTS = {"a": "code A", "b": "code B", "b_exact": "code B as encoded", "pixels": "pixels"}
+NUM_HALVINGS = 3
 
 
 def measure(mixed: MixedSet) -> MetricResult:
     """How often probes read each factor from each code of held-out images.
 
-    Probes learn from training images; those of classes that these do not show, from half of the held-out images.
+    Probes learn from training images; those of classes that these do not show, from halves of the held-out images
+    (NUM_HALVINGS times, each half from the other), for one half alone would be read by chance some percent better or
+    worse.
 
     Returns:
         For each factor `chance`, `majority` and `num_fit` (see read_factor), and for code `a`, code `b` as it is
@@ -41,19 +44,23 @@ def measure(mixed: MixedSet) -> MetricResult:
     inputs, groups = context.inputs(index), groups_of(context.images.classes, index)
     results: dict[str, Any] = {}
     for k, factor in enumerate(factors):
-        wanted, test = labels[index, k], np.arange(len(index))
-        if factor == CLASS and part.name == CLASSES:
-            by_class = np.argsort(wanted, kind="stable")
-            fit, test = by_class[::2], by_class[1::2]
-            fitted = fit_factor(_take(inputs, fit), wanted[fit], thorough=True, seed=context.seed)
-        else:
-            fitted = context.probes(k)
-        results[factor] = (
-            fitted
-            if isinstance(fitted, str)
-            else read_factor(fitted, _take(inputs, test), wanted[test], groups[test], context.seed)
-        )
+        wanted = labels[index, k]
+        unseen = factor == CLASS and part.name == CLASSES
+        folds = _of_halves(inputs, wanted, context.seed) if unseen else [(context.probes(k), np.arange(len(index)))]
+        results[factor] = read_factor(folds, inputs, wanted, groups, context.seed)
     return results
+
+
+def _of_halves(inputs: dict[str, Tensor], classes: Labels, seed: int) -> list[tuple[FactorProbes | str, Indices]]:
+    """Probes of the class, each fitted on one half of the images of every class, with the rows of the other half."""
+    folds = []
+    for i in range(NUM_HALVINGS):
+        order = np.random.default_rng([seed, 43, i]).permutation(len(classes))
+        by_class = order[np.argsort(classes[order], kind="stable")]
+        for fit, test in ((by_class[::2], by_class[1::2]), (by_class[1::2], by_class[::2])):
+            codes = {name: x[torch.from_numpy(fit)] for name, x in inputs.items()}
+            folds.append((fit_factor(codes, classes[fit], thorough=True, seed=seed + i), test))
+    return folds
 
 
 def rows(values: Mapping[str, Any]) -> Iterator[Row]:
@@ -66,7 +73,3 @@ def rows(values: Mapping[str, Any]) -> Iterator[Row]:
             yield factor if i == 0 else "", name, *kinds, *bounds
         if "control" in probes:
             yield "", "code B, labels permuted", "", percent(probes["control"])
-
-
-def _take(inputs: dict[str, Tensor], index: Indices) -> dict[str, Tensor]:
-    return {name: x[torch.from_numpy(index)] for name, x in inputs.items()}
