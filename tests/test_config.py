@@ -44,6 +44,7 @@ def test_wrong_type_is_refused_by_key(values: dict, key: str) -> None:
         (lambda: LossConfig(weight_swap=0.0), "loss.weight_swap", "weight"),
         (lambda: LossConfig(weight_swap=0.0, gamma=1.0), "loss.weight_rec", "weight"),
         (lambda: LossConfig(weight_swap=0.0, weight_rec=1.0, cross_start=0.5), "loss.cross_start", "weight_direct"),
+        (lambda: LossConfig(inversion_start=0.0), "loss.inversion_start", "above 0"),
         (lambda: DataConfig(held_out=0.0), "data.held_out", "fraction"),
         (lambda: DataConfig(pairs="pairs.csv"), "data.pairs", "--data.supervision pairs"),
         (lambda: DataConfig(partners=2, supervision="none"), "data.partners", "give 1"),
@@ -79,3 +80,17 @@ def test_preset_changes_reach_only_their_keys() -> None:
     assert from_preset("tiny", {"data": {"avatars": {"mirror": False}}}).data.avatars.num_people == 12
     with pytest.raises(ConfigError, match="nosuch"):
         from_preset("nosuch")
+
+
+@pytest.mark.parametrize(
+    ("start", "progress", "stage"),
+    [
+        (1.0, 0.5, (False, 0.5)),
+        (1.0, 1.5, (False, 1.5)),
+        (0.8, 0.4, (False, 0.5)),
+        (0.8, 0.8, (True, 0.0)),
+        (0.8, 0.9, (True, 0.5)),
+    ],
+)
+def test_the_inversion_has_a_progress_of_its_own(start: float, progress: float, stage: tuple[bool, float]) -> None:
+    assert LossConfig(inversion_start=start).stage(progress) == pytest.approx(stage)

@@ -1,3 +1,4 @@
+import copy
 from typing import Literal
 
 import pytest
@@ -6,7 +7,7 @@ from torch.nn import functional as F
 
 from chiasm.augment import change
 from chiasm.batch import Batch
-from chiasm.config import DataConfig, GanConfig, LossConfig
+from chiasm.config import DataConfig, GanConfig, LossConfig, ModelConfig
 from chiasm.losses import contrastive_loss, perceptual_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator, FeatureDiscriminator
@@ -410,3 +411,44 @@ def test_perceptual_term_is_part_of_the_reconstruction(model: CrossModel, x: tor
     added = 2 * perceptual_loss(features(x), features(generated))
     torch.testing.assert_close(term, without(Batch(x, x), 0.0).terms["swap"] + added)
     assert not any("features" in name for name, _ in with_it.named_parameters())
+
+
+def test_in_the_inversion_encoder_a_alone_learns(x: torch.Tensor) -> None:
+    """Eq. 27: an image from its own codes, and the other's code B found again in the mix with it."""
+    model = CrossModel(ModelConfig(side_px=16, code_a=8, code_b=4, encoder_widths=(8, 8), generator_widths=(8, 8)))
+    config = LossConfig.only(weight_direct=1.0, weight_perceptual=2.0, inversion_start=0.5)
+    objective = Objective(model, config).train()
+    assert set(objective(Batch(x), 0.4).terms) == {"direct"}
+    before = copy.deepcopy(model.encoder_b.state_dict())
+    terms = objective(Batch(x), 0.5).terms
+    a, b, features = model.encoder_a(x), model.encoder_b(x), PhotoFeatures()
+    drawn, mixed = model.generator(a, b), model.generator(a, b.roll(2, 0))
+    wanted = {
+        "inversion": F.l1_loss(drawn, x) + 2 * perceptual_loss(features(x), features(drawn)),
+        "inversion_b": 0.2 * 2 * F.mse_loss(model.encoder_b(mixed), b.roll(2, 0)),  # a sum over both halves
+    }
+    torch.testing.assert_close(terms, wanted, rtol=1e-4, atol=1e-6)
+    others = [*model.encoder_b.parameters(), *model.generator.parameters()]
+    for term in terms.values():
+        assert_trains_only(term, list(model.encoder_a.parameters()), others)
+    assert all(torch.equal(value, before[name]) for name, value in model.encoder_b.state_dict().items())
+    assert set(objective.eval()(Batch(x), 1.0).terms) == {"direct"}
+
+
+def test_what_the_inversion_draws_is_judged_as_swaps_are(model: CrossModel, x: torch.Tensor) -> None:
+    gan = GanConfig(weight=0.3, judges="swaps", start=0.4, head_start=0.5)
+    discriminator = Discriminator(gan.widths)
+    objective = Objective(
+        model, LossConfig.only(weight_direct=1.0, inversion_start=0.5), gan, discriminator=discriminator
+    ).train()
+    terms, x_judged = objective(Batch(x), 0.5)
+    torch.testing.assert_close(x_judged, model.generator(model.encoder_a(x), model.encoder_b(x)))
+    assert set(terms) == {"gan", "inversion"}
+    others = [*model.generator.parameters(), *discriminator.parameters()]
+    encoder_a = list(model.encoder_a.parameters())
+    assert_trains_only(terms["gan"] + terms["inversion"], encoder_a, others)
+    alone, both = (
+        torch.autograd.grad(loss, encoder_a[0], retain_graph=True)[0]
+        for loss in (terms["inversion"], terms["gan"] + terms["inversion"])
+    )
+    assert not torch.allclose(alone, both)

@@ -206,6 +206,9 @@ class LossConfig:
     """Weight of a classifier, trained on real images, that must find x1's class in the mix (eq. 18). Needs classes."""
     weight_variance: float = number(0.0, 0)
     """Weight of the variance loss, a hinge that keeps both codes from being constant (eq. 14)."""
+    inversion_start: float = number(1.0, 0, 1)
+    """Fraction of the training after which encoder A alone learns on, to invert the generator as it is by then, with a
+    schedule of its own (eq. 27); 1 for never."""
 
     def __post_init__(self) -> None:
         check_numbers("loss", self)
@@ -213,6 +216,8 @@ class LossConfig:
         late = 0 < self.cross_start < 1 and max(self.weight_swap, self.weight_direct) > 0
         remedy = "give 0, or a fraction below 1 where loss.weight_swap or loss.weight_direct trains until then"
         require(self.cross_start == 0 or late, "loss.cross_start", self.cross_start, remedy)
+        remedy = "give a fraction of the training above 0, or 1 for no inversion"
+        require(self.inversion_start > 0, "loss.inversion_start", self.inversion_start, remedy)
         require(
             max(self.weight_rec, self.weight_swap, self.weight_direct) > 0,
             "loss.weight_rec, loss.weight_swap, loss.weight_direct",
@@ -230,6 +235,12 @@ class LossConfig:
         """The terms in use that need these data, by the names of their weights."""
         used = (f for f in dataclasses.fields(self) if (getattr(self, f.name) or 0) > 0)
         return [f.name for f in used if data in f.metadata.get("needs", ())]
+
+    def stage(self, progress: float) -> tuple[bool, float]:
+        """Whether encoder A alone learns when a fraction of the training is over, and the fraction of that stage."""
+        start = self.inversion_start
+        inverting = start <= progress and start < 1
+        return inverting, (progress - start) / (1 - start) if inverting else progress / start
 
     @property
     def cycle_a(self) -> float:

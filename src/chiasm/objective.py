@@ -41,6 +41,10 @@ from chiasm.networks.classifier import CodeClassifier, ImageClassifier
 from chiasm.networks.discriminator import AnyDiscriminator, build_discriminator
 from chiasm.networks.photo_features import PhotoFeatures
 
+CYCLE_SHARE = 0.1
+"""Where code A is fitted to a generator that stays as it is, the weight of finding code B again, as a share of that of
+the perceptual loss: for models that learned from pixels alone it does not pay. See docs/lab-notes.md."""
+
 
 def frozen(module: nn.Module) -> Callable[..., Tensor]:
     """A module whose output has a gradient in its inputs, but none in its weights."""
@@ -92,8 +96,12 @@ class Objective(nn.Module):
 
         Args:
             batch: the images.
-            progress: the fraction of the training that is over; crossing and the GAN loss may start late.
+            progress: the fraction of the training that is over; crossing and the GAN loss may start late, after
+                fractions of what comes before the inversion.
         """
+        inverting, progress = self.config.stage(progress)
+        if inverting and self.training:
+            return self._invert(batch)
         crossing = self.config.crosses and progress >= self.config.cross_start
         classifying = batch.classes if self.config.weight_classifier > 0 else None
         judging = self.gan.judges if self._discriminators and progress >= self.gan.start else None
@@ -106,11 +114,9 @@ class Objective(nn.Module):
         weight, x_judged = self.gan.weight_at(progress), None
         if batch.x_partner is not None and self.config.weight_swap > 0:
             x_swap = generate(self.model, Codes(codes.a_partner, b), self.slice_size)
-            if judging == "swaps":
-                x_judged = x_swap
-                x_swap, x_sharper = balance(x_swap, weight)
-                terms |= self._gan_terms(x_sharper, batch.classes, weight)
-            terms["swap"] = self.config.weight_swap * self._distance(batch, x_swap)
+            x_judged = x_swap if judging == "swaps" else None
+            judged = weight if judging == "swaps" else 0.0
+            terms |= self._drawn_terms("swap", self.config.weight_swap, batch, x_swap, judged)
         if self.config.weight_direct > 0:
             x_direct = generate(self.model, Codes(codes.a, b), self.slice_size)
             terms["direct"] = self.config.weight_direct * self._distance(batch, x_direct)
@@ -268,6 +274,30 @@ class Objective(nn.Module):
         if config.cycle_b > 0:
             terms["cycle_b"] = config.cycle_b * code_cycle_loss(codes.b, swap_halves(codes_of_mix.b))
         return terms
+
+    def _invert(self, batch: Batch) -> LossTerms:
+        """Eq. 27: an image from its own codes, and the other image's code B found again in the mix with it."""
+        batch, model = self._with_partners(batch), self.model
+        model.encoder_b.eval()  # its statistics must not follow what is drawn
+        draw, read_b = frozen(model.generator), frozen(model.encoder_b)
+        with torch.no_grad():
+            b = model.encoder_b(batch.x)
+        a = model.encoder_a(self._changed(batch.x, self.data.a_ignores))
+        x_drawn = draw(a, self._with_noise(b))
+        judged = bool(self._discriminators) and self.gan.judges == "swaps"
+        terms = self._drawn_terms("inversion", 1.0, batch, x_drawn, self.gan.weight if judged else 0.0)
+        if (weight := CYCLE_SHARE * self.config.weight_perceptual) > 0:
+            others_b = self._with_noise(swap_halves(b))
+            terms["inversion_b"] = weight * code_cycle_loss(others_b, read_b(draw(a, others_b)))
+        return LossTerms(terms, x_drawn.detach() if judged else None)
+
+    def _drawn_terms(self, name: str, weight: float, batch: Batch, x_drawn: Images, weight_gan: float) -> Terms:
+        """How far images drawn are from x; with a weight of the GAN loss on swaps the judge has its share (eq. 25)."""
+        terms = Terms()
+        if weight_gan > 0:
+            x_drawn, x_sharper = balance(x_drawn, weight_gan)
+            terms |= self._gan_terms(x_sharper, batch.classes, weight_gan)
+        return terms | {name: weight * self._distance(batch, x_drawn)}
 
     def _classifier_terms(self, x: Images, x_mix: Images, classes: Classes) -> Terms:
         """Eq. 17 and 18: the classifier learns from real images; mixed ones must have the class of their A."""

@@ -36,7 +36,7 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("variant", ["default", "GAN"])
+@pytest.mark.parametrize("variant", ["default", "GAN", "inversion"])
 def test_two_devices_train_as_one_with_twice_the_batch(variant: str, tmp_path: Path) -> None:
     for devices in (1, 2):
         process = start(tmp_path, str(devices), variant, devices)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -277,6 +278,33 @@ def test_crossing_terms_start_late(config: Config, tmp_path: Path) -> None:
     rows = read_metrics(fit(config, runs=tmp_path, progress_bar=False).run / "metrics.csv")
     crossed = [row["step"] for row in rows if "train/cycle_a" in row]
     assert crossed == [3, 4]
+
+
+def test_in_the_inversion_nothing_but_encoder_a_changes(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(
+        with_train(config, steps=6, validate_every=2, optimizer="muon", weight_decay=0.3),
+        loss=dataclasses.replace(config.loss, inversion_start=0.5),
+    )
+    seen, train = [], Loop.training_step
+
+    def noted(self: Loop, *step: Any) -> Any:
+        seen.append({name: value.clone() for name, value in self.objective.model.state_dict().items()})
+        return train(self, *step)
+
+    monkeypatch.setattr(Loop, "training_step", noted)
+    result = fit(config, runs=tmp_path, progress_bar=False)
+    inverted = [row["step"] for row in read_metrics(result.run / "metrics.csv") if "train/inversion" in row]
+    assert inverted == [4, 6]
+    model = load_model(result.run)
+    first, inverting, last = seen[0], seen[3], model.state_dict()
+    learned = {name for name, _ in model.named_parameters()}
+    for name in learned:
+        assert name.startswith("encoder_a.") == (not torch.equal(inverting[name], last[name])), name
+        assert not torch.equal(first[name], inverting[name])
+    for name in last.keys() - learned:
+        assert name.startswith("encoder_a.") or torch.equal(inverting[name], last[name]), name
 
 
 def test_images_without_classes_are_refused_with_the_remedy(config: Config, tmp_path: Path) -> None:

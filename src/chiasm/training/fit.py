@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from chiasm.checkpoint import saved_steps
-from chiasm.config import Config, ConfigError, TrainConfig
+from chiasm.config import Config, ConfigError
 from chiasm.data import (
     ImageSet,
     Split,
@@ -76,7 +76,7 @@ def fit(
     """
     require_devices(config.train)
     require_buildable(config.model)
-    fabric = _launch(config.train)
+    fabric = _launch(config)
     run, before = _choose(fabric, config, name, runs, resume, overwrite)
     with run.lock() if fabric.is_global_zero else nullcontext():
         images = _open(fabric, config, progress_bar)
@@ -94,11 +94,15 @@ def fit(
             return loop.run()
 
 
-def _launch(train: TrainConfig) -> Fabric:
+def _launch(config: Config) -> Fabric:
+    train = config.train
     if int(os.environ.get("LOCAL_RANK", "0")) > 0:
         end_with_parent()
+    several = train.devices * num_machines(train) > 1
     fabric = Fabric(
         accelerator=train.accelerator,
+        # In the inversion most weights have no gradient.
+        strategy="ddp_find_unused_parameters_true" if several and config.loss.inversion_start < 1 else "auto",
         devices=train.devices,
         num_nodes=num_machines(train),
         precision=_precision(train.precision),  # type: ignore[arg-type]  # a plain str to mypy

@@ -219,6 +219,7 @@ class Loop:
     def _descend(self, part: str, terms: dict[str, torch.Tensor], progress: float) -> None:
         """One step of the optimiser of a part, down the sum of its terms."""
         _, optimizer = self.wrapped[part]
+        _, progress = self.config.loss.stage(progress)
         lr = self.config.train.lr if part == "objective" else self.config.gan.lr
         for group in optimizer.param_groups:
             group["lr"] = group["lr_share"] * self.schedule(self.config.train, lr, progress)
