@@ -94,7 +94,8 @@ def faces() -> Config:
 
 def portraits() -> Config:
     """Aligned photographs of many people, to mix people never seen: code A has maps, is the mean over an image and its
-    mirror image, and learns from what it must draw as well; what is drawn must pass for a photograph; an hour."""
+    mirror image, and learns from what it must draw as well; what is drawn must pass for a photograph; an hour, the last
+    minutes of which are encoder A's alone."""
     return changed(
         Config(),
         {
@@ -113,6 +114,7 @@ def portraits() -> Config:
             "loss.weight_perceptual": 16.0,
             "loss.weight_difference": 0.0,
             "loss.weight_adversary": 0.5,
+            "loss.inversion_start": 0.88,
             "gan.weight": 0.3,
             "gan.judges": "swaps",
             "gan.sees": "features",
@@ -137,6 +139,7 @@ def portraits_128() -> Config:
             "model.encoder_stride": 4,
             "model.generator_widths": (128, 96, 48, 24, 16),
             "model.last_upsampling": "bilinear",
+            "loss.inversion_start": 1.0,
             "gan.weight": 0.9,
             "train.batch_size": 16,
         },
