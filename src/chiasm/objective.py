@@ -277,7 +277,7 @@ class Objective(nn.Module):
 
     def _invert(self, batch: Batch) -> LossTerms:
         """Eq. 27: an image from its own codes, and the other image's code B found again in the mix with it."""
-        batch, model = self._with_partners(batch), self.model
+        batch, model = self._with_partners(batch._replace(x_partner=None)), self.model  # nothing looks at partners here
         model.encoder_b.eval()  # its statistics must not follow what is drawn
         draw, read_b = frozen(model.generator), frozen(model.encoder_b)
         with torch.no_grad():
