@@ -11,6 +11,7 @@ from chiasm.config import DataConfig, GanConfig, LossConfig, ModelConfig
 from chiasm.losses import contrastive_loss, perceptual_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator, FeatureDiscriminator
+from chiasm.networks.hand_out import mean_of_neighbours
 from chiasm.networks.photo_features import PhotoFeatures
 from chiasm.objective import DiscriminatorObjective, Objective
 
@@ -433,6 +434,22 @@ def test_in_the_inversion_encoder_a_alone_learns(x: torch.Tensor) -> None:
         assert_trains_only(term, list(model.encoder_a.parameters()), others)
     assert all(torch.equal(value, before[name]) for name, value in model.encoder_b.state_dict().items())
     assert set(objective.eval()(Batch(x), 1.0).terms) == {"direct"}
+
+
+def test_the_inversion_draws_from_what_others_codes_b_share(x: torch.Tensor) -> None:
+    """As mixes do, whose class the training never saw: the own class's codes have no share."""
+    model = CrossModel(
+        ModelConfig(side_px=16, code_a=8, code_b=4, encoder_widths=(8, 8), generator_widths=(8, 8), neighbours_b=2)
+    )
+    objective = Objective(model, LossConfig.only(weight_direct=1.0, inversion_start=0.5)).train()
+    model.codes_b, model.classes_b = torch.randn(3, 5, 4), torch.tensor([4, 7, 9])
+    classes = torch.tensor([7, 4, -1, 9])
+    own = classes[:, None] == model.classes_b
+    model.encoder_b.eval()
+    b = mean_of_neighbours(model.encoder_b(x), model.codes_b, 2, own)
+    terms = objective(Batch(x, classes=classes), 0.5).terms
+    drawn = model.generator(model.encoder_a(x), b)
+    torch.testing.assert_close(terms, {"inversion": F.l1_loss(drawn, x)}, rtol=1e-4, atol=1e-6)
 
 
 def test_what_the_inversion_draws_is_judged_as_swaps_are(model: CrossModel, x: torch.Tensor) -> None:

@@ -39,6 +39,7 @@ from chiasm.losses import (
 from chiasm.networks import CrossModel
 from chiasm.networks.classifier import CodeClassifier, ImageClassifier
 from chiasm.networks.discriminator import AnyDiscriminator, build_discriminator
+from chiasm.networks.hand_out import mean_of_neighbours
 from chiasm.networks.photo_features import PhotoFeatures
 
 CYCLE_SHARE = 0.1
@@ -281,7 +282,7 @@ class Objective(nn.Module):
         model.encoder_b.eval()  # its statistics must not follow what is drawn
         draw, read_b = frozen(model.generator), frozen(model.encoder_b)
         with torch.no_grad():
-            b = model.encoder_b(batch.x)
+            b = self._as_in_mixes(model.encoder_b(batch.x), batch.classes)
         a = model.encoder_a(self._changed(batch.x, self.data.a_ignores))
         x_drawn = draw(a, self._with_noise(b))
         judged = bool(self._discriminators) and self.gan.judges == "swaps"
@@ -290,6 +291,15 @@ class Objective(nn.Module):
             others_b = self._with_noise(swap_halves(b))
             terms["inversion_b"] = weight * code_cycle_loss(others_b, read_b(draw(a, others_b)))
         return LossTerms(terms, x_drawn.detach() if judged else None)
+
+    def _as_in_mixes(self, b: Code, classes: Classes | None) -> Code:
+        """Codes B that say no more of their own class than those of a mix do: eq. 23 without it, where that is used."""
+        model = self.model
+        if model.codes_b is None or len(model.codes_b) < 2 or classes is None:
+            return b
+        return mean_of_neighbours(
+            b, model.codes_b, model.config.neighbours_b, apart_from=classes[:, None] == model.classes_b
+        )
 
     def _drawn_terms(self, name: str, weight: float, batch: Batch, x_drawn: Images, weight_gan: float) -> Terms:
         """How far images drawn are from x; with a weight of the GAN loss on swaps the judge has its share (eq. 25)."""

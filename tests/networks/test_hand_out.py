@@ -14,6 +14,16 @@ def test_it_is_the_mean_of_the_nearest_code_of_each_of_the_nearest_classes(num: 
         assert torch.allclose(got, torch.stack(nearest).mean(dim=0), atol=1e-6)
 
 
+@pytest.mark.parametrize("num", [2, 6])
+def test_the_class_that_is_left_out_has_no_share(num: int) -> None:
+    draws = torch.Generator().manual_seed(0)
+    b, codes = torch.randn(6, 4, generator=draws), torch.randn(6, 3, 4, generator=draws)
+    own = torch.eye(6, dtype=torch.bool)
+    for i, got in enumerate(mean_of_neighbours(b, codes, num, own)):
+        others = codes[torch.arange(6) != i]
+        assert torch.allclose(got, mean_of_neighbours(b[i : i + 1], others, num)[0], atol=1e-6)
+
+
 def test_what_is_one_class_s_own_is_averaged_away() -> None:
     """Codes are content and class: of each content all classes get nearly the same code, and contents stay apart."""
     draws = torch.Generator().manual_seed(0)

@@ -14,12 +14,14 @@ import torch
 from lightning_fabric import Fabric
 from PIL import Image
 
+from chiasm.batch import Batch, LossTerms
 from chiasm.checkpoint import load_model, load_state
 from chiasm.config import Config, ConfigError, GanConfig, LossConfig
 from chiasm.data import UNLABELLED, load_split, of_each_class, open_data
 from chiasm.inference import read_codes
 from chiasm.networks import CrossModel
 from chiasm.networks.hand_out import class_filter
+from chiasm.objective import Objective
 from chiasm.overrides import changed
 from chiasm.presets import PRESETS, from_preset, unlabelled
 from chiasm.runs import RunError, RunFolder, read_metrics
@@ -286,8 +288,16 @@ def test_in_the_inversion_nothing_but_encoder_a_changes(
     config = dataclasses.replace(
         with_train(config, steps=6, validate_every=2, optimizer="muon", weight_decay=0.3),
         loss=dataclasses.replace(config.loss, inversion_start=0.5),
+        model=dataclasses.replace(config.model, neighbours_b=2),
     )
     seen, train = [], Loop.training_step
+    known, invert = [], Objective._invert
+
+    def noted_inversion(self: Objective, batch: Batch) -> LossTerms:
+        known.append(self.model.codes_b.clone())
+        return invert(self, batch)
+
+    monkeypatch.setattr(Objective, "_invert", noted_inversion)
 
     def noted(self: Loop, *step: Any) -> Any:
         seen.append({name: value.clone() for name, value in self.objective.model.state_dict().items()})
@@ -304,7 +314,10 @@ def test_in_the_inversion_nothing_but_encoder_a_changes(
         assert name.startswith("encoder_a.") == (not torch.equal(inverting[name], last[name])), name
         assert not torch.equal(first[name], inverting[name])
     for name in last.keys() - learned:
-        assert name.startswith("encoder_a.") or torch.equal(inverting[name], last[name]), name
+        assert name.startswith(("encoder_a.", "codes_b")) or torch.equal(inverting[name], last[name]), name
+    assert len(known) == 3
+    for codes in known:  # today's, though the last validation was a step before
+        assert torch.allclose(codes, last["codes_b"], atol=1e-6)
 
 
 def test_images_without_classes_are_refused_with_the_remedy(config: Config, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What becomes of codes before they are handed out: A tells more of its class, B less."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 STEP_PER_NOISE = 2.0
@@ -27,7 +27,10 @@ def quantise(b: Float[Tensor, "n b"], noise_b: float) -> Float[Tensor, "n b"]:
 
 
 def mean_of_neighbours(
-    b: Float[Tensor, "n b"], codes: Float[Tensor, "classes each b"], num: int
+    b: Float[Tensor, "n b"],
+    codes: Float[Tensor, "classes each b"],
+    num: int,
+    apart_from: Bool[Tensor, "n classes"] | None = None,
 ) -> Float[Tensor, "n b"]:
     """The mean of the codes next to each code, one of each of the nearest classes.
 
@@ -37,6 +40,7 @@ def mean_of_neighbours(
         b: codes as the encoder gives them.
         codes: of images of the training, as many of each class.
         num: how many classes to take the nearest code of; of all where there are fewer.
+        apart_from: for each code the one class, at most, that is left out.
 
     Source: docs/method.md, eq. 23; microaggregation, Domingo-Ferrer & Mateo-Sanz 2002, with a group for each code, of
     records of different people.
@@ -44,7 +48,10 @@ def mean_of_neighbours(
     known = codes.flatten(0, 1)
     distance = (b[:, None] - known[None]).square().sum(dim=2).unflatten(1, codes.shape[:2])
     nearest, place = distance.min(dim=2)
-    classes = nearest.topk(min(num, len(codes)), dim=1, largest=False).indices
+    num_classes = len(codes)
+    if apart_from is not None:
+        nearest, num_classes = nearest.masked_fill(apart_from, float("inf")), num_classes - 1
+    classes = nearest.topk(min(num, num_classes), dim=1, largest=False).indices
     return known[classes * codes.shape[1] + place.gather(1, classes)].mean(dim=1)
 
 

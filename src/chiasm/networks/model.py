@@ -28,11 +28,13 @@ class CrossModel(nn.Module):
         generator: an image from code B, modulated by code A.
         codes_b: [classes, each, b] codes B of images of the training, of as many images of each class, where
             `model.neighbours_b` asks for them; none before the training. None otherwise.
+        classes_b: [classes] whose codes these are, by their numbers in the training; not saved, known in it alone.
         mean_a, filter_a: [a] and [a, a] what class_filter found, for code A without its maps, where `model.gain_a` or
             `model.components_a` asks for it; before the training they leave codes as they are. None otherwise.
     """
 
     codes_b: Tensor | None
+    classes_b: Tensor
     mean_a: Tensor | None
     filter_a: Tensor | None
 
@@ -45,6 +47,7 @@ class CrossModel(nn.Module):
         self.encoder_a = ENCODERS[config.encoder_a](config, config.code_a, config.maps_a)
         self.encoder_a.unit_code, self.encoder_a.mirror = config.unit_codes, config.mirror_a == "on"
         self.register_buffer("codes_b", torch.zeros(0, 0, config.code_b) if config.neighbours_b > 0 else None)
+        self.register_buffer("classes_b", torch.zeros(0, dtype=torch.int64), persistent=False)
         filters = config.gain_a > 0 or config.components_a > 0
         self.register_buffer("mean_a", torch.zeros(config.code_a) if filters else None)
         self.register_buffer("filter_a", torch.eye(config.code_a) if filters else None)

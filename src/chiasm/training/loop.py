@@ -135,6 +135,7 @@ class Loop:
         self.last_metrics: dict[str, float] = {}
         self.validated_at = self.saved_at = -1
         self.remembered_at = 0
+        self.inverting = False
         # The terms of the steps since they were last logged.
         self.window: list[dict[str, torch.Tensor] | dict[str, float]] = []
         self.alarms: list[str] = []
@@ -175,6 +176,9 @@ class Loop:
 
     def training_step(self, loaded: LoadedBatch, progress: float) -> dict[str, torch.Tensor]:
         """One optimiser step, a function of the weights, the batch and (seed, step) alone."""
+        if not self.inverting and self.config.loss.stage(progress)[0]:
+            self._remember()  # in each process: from here on encoder B stays as it is
+            self.inverting = True
         torch.manual_seed(_seed(self.config.train.seed, self.step, 0))
         batch = self._to_device(loaded)
         with shared_draws(self.fabric.global_rank, self.fabric.world_size):
