@@ -28,7 +28,7 @@ class Memory:
         if model.codes_b is not None:
             views = 2 if model.encoder_a.mirror else 1
             model.codes_b = torch.zeros(len(self.index), views * self.index.shape[1], model.config.code_b)
-            model.classes_b = torch.from_numpy(images.classes[self.index[:, 0]])
+            model.classes_b = torch.from_numpy(images.classes[self.index[:, :1].ravel()])
 
     def remember(self, model: CrossModel) -> None:
         """Have a model in evaluation mode know today's codes.
