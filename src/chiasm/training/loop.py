@@ -134,8 +134,7 @@ class Loop:
         self.wrapped = {name: fabric.setup(*part) for name, part in self.parts.items()}
         self.last_metrics: dict[str, float] = {}
         self.validated_at = self.saved_at = -1
-        self.remembered_at = 0
-        self.inverting = False
+        self.remembered_at, self.inverting = 0, False
         # The terms of the steps since they were last logged.
         self.window: list[dict[str, torch.Tensor] | dict[str, float]] = []
         self.alarms: list[str] = []
