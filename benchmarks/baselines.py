@@ -22,11 +22,12 @@ from chiasm.batch import Batch, LossTerms
 from chiasm.config import Config, LossConfig, Need, TrainConfig
 from chiasm.cross import Codes, add_noise, mix, swap_halves
 from chiasm.data import ImageSet
+from chiasm.discriminator_objective import DiscriminatorObjective
 from chiasm.losses import code_decay, realism_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator
 from chiasm.networks.encoder import Encoder
-from chiasm.objective import DiscriminatorObjective, Objective, build_objective, frozen
+from chiasm.objective import Objective, build_objective, frozen
 from chiasm.overrides import changed
 from chiasm.presets import from_preset
 from chiasm.training import fit

@@ -8,12 +8,13 @@ from torch.nn import functional as F
 from chiasm.augment import change
 from chiasm.batch import Batch
 from chiasm.config import DataConfig, GanConfig, LossConfig, ModelConfig
+from chiasm.discriminator_objective import DiscriminatorObjective
 from chiasm.losses import contrastive_loss, perceptual_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator, FeatureDiscriminator
 from chiasm.networks.hand_out import mean_of_neighbours
 from chiasm.networks.photo_features import PhotoFeatures
-from chiasm.objective import DiscriminatorObjective, Objective
+from chiasm.objective import Objective
 
 
 @pytest.fixture

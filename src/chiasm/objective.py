@@ -1,4 +1,4 @@
-"""The weighted sums: what the networks minimise, and what the discriminator minimises."""
+"""The weighted sum that the networks minimise."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +13,7 @@ from chiasm.batch import Batch, BatchCodes, LossTerms, Terms
 from chiasm.config import Augmentation, Config, DataConfig, GanConfig, LossConfig, Need
 from chiasm.cross import Codes, Images, add_noise, disassemble, generate, mix, reassemble, swap_halves
 from chiasm.data import ImageSet
+from chiasm.discriminator_objective import DiscriminatorObjective
 from chiasm.draws import uniform
 from chiasm.losses import (
     Classes,
@@ -28,9 +29,7 @@ from chiasm.losses import (
     contrastive_loss,
     cycle_consistency_loss,
     difference_weighted_l1,
-    discriminator_loss,
     perceptual_loss,
-    r1_penalty,
     realism_loss,
     reconstruction_loss,
     squared_loss,
@@ -38,7 +37,7 @@ from chiasm.losses import (
 )
 from chiasm.networks import CrossModel
 from chiasm.networks.classifier import CodeClassifier, ImageClassifier
-from chiasm.networks.discriminator import AnyDiscriminator, build_discriminator
+from chiasm.networks.discriminator import AnyDiscriminator
 from chiasm.networks.hand_out import mean_of_neighbours
 from chiasm.networks.photo_features import PhotoFeatures
 
@@ -323,41 +322,6 @@ class Objective(nn.Module):
             return {}
         on_generated = frozen(self._discriminators[0])(x_generated, classes)
         return {"gan": weight * realism_loss(self.gan.kind, on_generated)}
-
-
-class DiscriminatorObjective(nn.Module):
-    """What the discriminator minimises, eq. 19 and 21; the networks that made the images get no gradient.
-
-    Args:
-        config: kind of loss, widths and penalty.
-        num_classes: classes that the discriminator is told of; 0 for none.
-    """
-
-    def __init__(self, config: GanConfig, num_classes: int) -> None:
-        super().__init__()
-        self.config = config
-        self.discriminator = build_discriminator(config, num_classes)
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """As Objective's."""
-        return [{"params": list(self.parameters()), "lr_share": 1.0}]
-
-    def forward(self, x: Images, x_generated: Images, classes: Classes | None) -> Terms:
-        """The weighted terms, by name.
-
-        Args:
-            x: real images.
-            x_generated: generated ones, which show the same classes in this order, without gradient.
-            classes: of both, -1 for unlabelled ones.
-        """
-        penalised = self.config.r1 > 0 and torch.is_grad_enabled()
-        x = x.detach().requires_grad_(penalised)
-        on_real = self.discriminator(x, classes)
-        on_generated = self.discriminator(x_generated, classes)
-        terms = {"discriminator": discriminator_loss(self.config.kind, on_real, on_generated)}
-        if penalised:
-            terms["r1"] = self.config.r1 * r1_penalty(on_real, x)
-        return terms
 
 
 def build_objective(config: Config, images: ImageSet) -> tuple[Objective, DiscriminatorObjective | None]:

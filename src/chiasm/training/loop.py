@@ -30,10 +30,11 @@ from chiasm.data import (
     keep_classes,
     save_image,
 )
+from chiasm.discriminator_objective import DiscriminatorObjective
 from chiasm.draws import shared_draws
 from chiasm.evaluation.metrics.shortcuts import alarms
 from chiasm.inference import to_unit
-from chiasm.objective import DiscriminatorObjective, Objective
+from chiasm.objective import Objective
 from chiasm.plots import curves
 from chiasm.runs import CURVES_FILE, STRIP_FILE, RunFolder, Tracker
 from chiasm.training.budget import Budget, Schedule
