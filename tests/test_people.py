@@ -63,7 +63,7 @@ def test_what_an_adapted_code_draws_shows_the_code_b_it_is_drawn_from(
     images, b = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3]), torch.randn(64, model.config.code_b)
     changes = []
     for weight in (0.0, 25.0):
-        monkeypatch.setattr("chiasm.adapt.CYCLE_SHARE", weight)
+        monkeypatch.setattr("chiasm.adapt.CROSS_SHARE", weight)
         drawn = generate(model, adapt_code(model, images, steps=60).expand(64, -1), b)
         with torch.no_grad():
             changes.append(float((model.encoder_b(drawn) - b).square().mean()))

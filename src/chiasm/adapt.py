@@ -15,7 +15,7 @@ from chiasm.inference import read_codes, to_unit
 from chiasm.losses import Code, code_cycle_loss, perceptual_loss, reconstruction_loss, squared_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.photo_features import PhotoFeatures
-from chiasm.objective import CYCLE_SHARE, frozen
+from chiasm.objective import frozen
 from chiasm.people import PersonCode
 
 STEPS = 200
@@ -31,6 +31,9 @@ WEIGHT_SQUARED = 2.0
 WEIGHT_IMAGE = 1.0
 """Divided by the number of images: what one image shows need not be the same in another."""
 NUM_CROSSED = 8
+CROSS_SHARE = 0.1
+"""The weight of finding code B again as a share of that of the perceptual loss: for models that learned from pixels
+alone it does not pay."""
 
 
 def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STEPS, seed: int = 0) -> PersonCode:
@@ -72,7 +75,7 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     schedule = LambdaLR(optimizer, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / max(1, steps)))
     draw, read_b, rng = frozen(generator), frozen(model.encoder_b), torch.Generator().manual_seed(seed)
-    distance, weight_cross = _distance(model), CYCLE_SHARE * model.weight_perceptual
+    distance, weight_cross = _distance(model), CROSS_SHARE * model.weight_perceptual
 
     def noisy(b: Code) -> Code:
         return (b + model.noise_b * torch.randn(b.shape, generator=rng)).to(device)

@@ -41,9 +41,9 @@ from chiasm.networks.discriminator import AnyDiscriminator
 from chiasm.networks.hand_out import mean_of_neighbours
 from chiasm.networks.photo_features import PhotoFeatures
 
-CYCLE_SHARE = 0.1
-"""Where code A is fitted to a generator that stays as it is, the weight of finding code B again, as a share of that of
-the perceptual loss: for models that learned from pixels alone it does not pay. See docs/lab-notes.md."""
+CYCLE_SHARE = 0.15
+"""In the inversion, the weight of finding code B again as a share of that of the perceptual loss: a larger one keeps
+more of x2's pose and less of x1's person in a mix. Chosen on people of validation, see docs/lab-notes.md."""
 
 
 def frozen(module: nn.Module) -> Callable[..., Tensor]:
