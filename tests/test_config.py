@@ -45,6 +45,12 @@ def test_wrong_type_is_refused_by_key(values: dict, key: str) -> None:
         (lambda: LossConfig(weight_swap=0.0, gamma=1.0), "loss.weight_rec", "weight"),
         (lambda: LossConfig(weight_swap=0.0, weight_rec=1.0, cross_start=0.5), "loss.cross_start", "weight_direct"),
         (lambda: LossConfig(inversion_start=0.0), "loss.inversion_start", "above 0"),
+        (lambda: LossConfig(refinement_start=0.0), "loss.refinement_start", "1 for no refinement"),
+        (
+            lambda: LossConfig(inversion_start=0.9, refinement_start=0.9),
+            "loss.refinement_start",
+            "above loss.inversion_start",
+        ),
         (lambda: DataConfig(held_out=0.0), "data.held_out", "fraction"),
         (lambda: DataConfig(pairs="pairs.csv"), "data.pairs", "--data.supervision pairs"),
         (lambda: DataConfig(partners=2, supervision="none"), "data.partners", "give 1"),
@@ -83,14 +89,22 @@ def test_preset_changes_reach_only_their_keys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "progress", "stage"),
+    ("inversion", "refinement", "progress", "name", "over"),
     [
-        (1.0, 0.5, (False, 0.5)),
-        (1.0, 1.5, (False, 1.5)),
-        (0.8, 0.4, (False, 0.5)),
-        (0.8, 0.8, (True, 0.0)),
-        (0.8, 0.9, (True, 0.5)),
+        (1.0, 1.0, 0.5, "all", 0.5),
+        (1.0, 1.0, 1.5, "all", 1.5),
+        (0.8, 1.0, 0.4, "all", 0.5),
+        (0.8, 1.0, 0.8, "inversion", 0.0),
+        (0.8, 1.0, 0.9, "inversion", 0.5),
+        (0.8, 0.9, 0.85, "inversion", 0.5),
+        (0.8, 0.9, 0.9, "refinement", 0.0),
+        (0.8, 0.9, 0.95, "refinement", 0.5),
+        (1.0, 0.8, 0.4, "all", 0.5),
+        (1.0, 0.8, 0.9, "refinement", 0.5),
     ],
 )
-def test_the_inversion_has_a_progress_of_its_own(start: float, progress: float, stage: tuple[bool, float]) -> None:
-    assert LossConfig(inversion_start=start).stage(progress) == pytest.approx(stage)
+def test_each_stage_has_a_progress_of_its_own(
+    inversion: float, refinement: float, progress: float, name: str, over: float
+) -> None:
+    stage = LossConfig(inversion_start=inversion, refinement_start=refinement).stage(progress)
+    assert (stage.name, stage.progress) == (name, pytest.approx(over))

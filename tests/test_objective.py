@@ -12,7 +12,7 @@ from chiasm.discriminator_objective import DiscriminatorObjective
 from chiasm.losses import contrastive_loss, perceptual_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator, FeatureDiscriminator
-from chiasm.networks.hand_out import mean_of_neighbours
+from chiasm.networks.hand_out import mean_of_neighbours, quantise
 from chiasm.networks.photo_features import PhotoFeatures
 from chiasm.objective import Objective
 
@@ -351,21 +351,6 @@ def test_code_a_is_the_mean_over_one_to_all_partners(model: CrossModel, x: torch
     torch.testing.assert_close(objective._read_codes(Batch(x, partners), mixing=False).a_partner, a)
 
 
-def test_further_partners_are_varied_and_replaced_by_the_image_like_the_first(
-    model: CrossModel, x: torch.Tensor
-) -> None:
-    objective = Objective(model, LossConfig.only(weight_swap=1.0), data=DataConfig(vary=("light",)))
-    varied = objective._varied(Batch(x, torch.cat([x, x]), x_positive=x[::2], x_negative=x[1::2]))
-    assert torch.equal(varied.x_partner, torch.cat([varied.x] * 2))
-    assert torch.equal(varied.x_similar, varied.x)
-    own = Objective(model, LossConfig.only(weight_swap=1.0), data=DataConfig(a_ignores=("flip",), own_partner=0.5))
-    x = torch.randn(64, *x.shape[1:])
-    replaced = own._with_partners(Batch(x, torch.zeros(128, *x.shape[1:])))
-    is_own = ~replaced.has_partner
-    assert 0 < is_own.sum() < 64
-    assert torch.equal(replaced.x_partner, torch.cat([x * is_own[:, None, None, None]] * 2))
-
-
 def test_an_image_that_is_its_own_partner_is_not_contrasted_with_itself(model: CrossModel, x: torch.Tensor) -> None:
     config = LossConfig.only(weight_swap=1.0, weight_contrastive=1.0)
     of_others, of_own = (
@@ -374,15 +359,6 @@ def test_an_image_that_is_its_own_partner_is_not_contrasted_with_itself(model: C
     )
     assert of_others.terms["contrastive_b"] > 0
     assert of_own.terms["contrastive_b"] == 0
-
-
-def test_similar_images_are_varied_alike_too(model: CrossModel, x: torch.Tensor) -> None:
-    data = DataConfig(vary=("light",))
-    objective = Objective(model, LossConfig.only(weight_swap=1.0, weight_difference=1.0), data=data)
-    varied = objective._varied(Batch(x, x, x_positive=x[::2], x_negative=x[1::2]))
-    assert not torch.allclose(varied.x, x)
-    for part in (varied.x_partner, varied.x_similar):
-        assert torch.equal(part, varied.x)
 
 
 def test_a_step_without_changes_draws_nothing(model: CrossModel, x: torch.Tensor) -> None:
@@ -437,36 +413,57 @@ def test_in_the_inversion_encoder_a_alone_learns(x: torch.Tensor) -> None:
     assert set(objective.eval()(Batch(x), 1.0).terms) == {"direct"}
 
 
-def test_the_inversion_draws_from_what_others_codes_b_share(x: torch.Tensor) -> None:
-    """As mixes do, whose class the training never saw: the own class's codes have no share."""
+def test_in_the_refinement_the_generator_alone_learns(x: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eq. 28: an image from the partner's code A, some from their own."""
+    model = CrossModel(ModelConfig(side_px=16, code_a=8, code_b=4, encoder_widths=(8, 8), generator_widths=(8, 8)))
+    config = LossConfig.only(weight_swap=2.0, weight_contrastive=1.0, decay_b=1.0, refinement_start=0.5)
+    objective = Objective(model, config, data=DataConfig(own_partner=1.0)).train()
+    x_partner = x.flip(0)
+    model.encoder_a(x.flip(3)), model.encoder_b(x.flip(3))  # statistics that are not those of the batch
+    before = copy.deepcopy(model.state_dict())
+    for share, of in ((0.0, x_partner), (1.0, x)):
+        monkeypatch.setattr("chiasm.objective.REFINEMENT_OWN", share)
+        terms = objective(Batch(x, x_partner, classes=torch.tensor([0, 1, 0, 1])), 0.5).terms
+        drawn = model.generator(model.encoder_a.eval()(of), model.encoder_b.eval()(x))
+        torch.testing.assert_close(terms, {"refinement": F.l1_loss(drawn, x)}, rtol=1e-4, atol=1e-6)
+        encoders = [*model.encoder_a.parameters(), *model.encoder_b.parameters()]
+        assert_trains_only(terms["refinement"], list(model.generator.parameters()), encoders)
+    after = model.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in after if name.startswith("encoder"))
+
+
+@pytest.mark.parametrize("stage", ["inversion", "refinement"])
+def test_once_encoder_b_is_fixed_images_are_drawn_from_codes_b_as_mixes_have_them(x: torch.Tensor, stage: str) -> None:
+    """Rounded, and what other classes' codes share: the own class's have no share."""
     model = CrossModel(
-        ModelConfig(side_px=16, code_a=8, code_b=4, encoder_widths=(8, 8), generator_widths=(8, 8), neighbours_b=2)
+        ModelConfig(side_px=16, code_a=8, code_b=4, encoder_widths=(8, 8), generator_widths=(8, 8), neighbours_b=2),
+        noise_b=0.3,
     )
-    objective = Objective(model, LossConfig.only(weight_direct=1.0, inversion_start=0.5)).train()
+    objective = Objective(model, LossConfig.only(weight_direct=1.0, noise_b=0.3, **{f"{stage}_start": 0.5})).train()
     model.codes_b, model.classes_b = torch.randn(3, 5, 4), torch.tensor([4, 7, 9])
     classes = torch.tensor([7, 4, -1, 9])
-    own = classes[:, None] == model.classes_b
-    model.encoder_b.eval()
-    b = mean_of_neighbours(model.encoder_b(x), model.codes_b, 2, own)
+    b = mean_of_neighbours(model.encoder_b.eval()(x), model.codes_b, 2, classes[:, None] == model.classes_b)
     terms = objective(Batch(x, classes=classes), 0.5).terms
-    drawn = model.generator(model.encoder_a(x), b)
-    torch.testing.assert_close(terms, {"inversion": F.l1_loss(drawn, x)}, rtol=1e-4, atol=1e-6)
+    drawn = model.generator(model.encoder_a(x), quantise(b, 0.3))
+    torch.testing.assert_close(terms, {stage: F.l1_loss(drawn, x)}, rtol=1e-4, atol=1e-6)
 
 
-def test_what_the_inversion_draws_is_judged_as_swaps_are(model: CrossModel, x: torch.Tensor) -> None:
+@pytest.mark.parametrize("stage", ["inversion", "refinement"])
+def test_what_is_drawn_then_is_judged_as_swaps_are(model: CrossModel, x: torch.Tensor, stage: str) -> None:
     gan = GanConfig(weight=0.3, judges="swaps", start=0.4, head_start=0.5)
     discriminator = Discriminator(gan.widths)
-    objective = Objective(
-        model, LossConfig.only(weight_direct=1.0, inversion_start=0.5), gan, discriminator=discriminator
-    ).train()
+    config = LossConfig.only(weight_direct=1.0, **{f"{stage}_start": 0.5})
+    objective = Objective(model, config, gan, discriminator=discriminator).train()
     terms, x_judged = objective(Batch(x), 0.5)
     torch.testing.assert_close(x_judged, model.generator(model.encoder_a(x), model.encoder_b(x)))
-    assert set(terms) == {"gan", "inversion"}
-    others = [*model.generator.parameters(), *discriminator.parameters()]
-    encoder_a = list(model.encoder_a.parameters())
-    assert_trains_only(terms["gan"] + terms["inversion"], encoder_a, others)
+    assert set(terms) == {"gan", stage}
+    learning, still = model.encoder_a, model.generator
+    if stage == "refinement":
+        learning, still = still, learning
+    weights = list(learning.parameters())
+    assert_trains_only(terms["gan"] + terms[stage], weights, [*still.parameters(), *discriminator.parameters()])
     alone, both = (
-        torch.autograd.grad(loss, encoder_a[0], retain_graph=True)[0]
-        for loss in (terms["inversion"], terms["gan"] + terms["inversion"])
+        torch.autograd.grad(loss, weights[0], retain_graph=True)[0]
+        for loss in (terms[stage], terms["gan"] + terms[stage])
     )
     assert not torch.allclose(alone, both)

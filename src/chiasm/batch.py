@@ -6,7 +6,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from chiasm.augment import change_alike
 from chiasm.cross import Images
+from chiasm.data_config import DataConfig
+from chiasm.draws import uniform
 from chiasm.losses import Classes, Code, HalfCode, HalfImages, HalfMask, Mask, Scalar
 
 Terms = dict[str, Scalar]
@@ -72,3 +75,40 @@ class LossTerms(NamedTuple):
 
     terms: Terms
     x_judged: Images | None
+
+
+def choose_partners(batch: Batch, data: DataConfig, training: bool, own: float | None = None) -> Batch:
+    """Images and the partners from which their class is read, changed alike where a training asks for it.
+
+    Without labels an image is its own partner, of which another change is seen; with labels some are, at random.
+
+    Args:
+        batch: as it was loaded.
+        data: how images are changed, and which are their own partners.
+        training: whether anything is left to chance.
+        own: the share of images that are their own partners; by default that of data.own_partner.
+    """
+    if data.supervision == "augmentations":
+        return batch._replace(x_partner=batch.x, has_partner=None)
+    if training and data.vary:
+        batch = _varied(batch, data)
+    share = data.own_partner if own is None else own
+    if not training or share == 0 or batch.x_partner is None:
+        return batch
+    is_own = uniform(batch.x) < share
+    each = batch.x_partner.unflatten(0, (-1, len(batch.x)))
+    x_partner = torch.where(is_own[:, None, None, None], batch.x, each).flatten(0, 1)
+    has_partner = ~is_own if batch.has_partner is None else batch.has_partner & ~is_own
+    return batch._replace(x_partner=x_partner, has_partner=has_partner)
+
+
+def _varied(batch: Batch, data: DataConfig) -> Batch:
+    """A batch of other classes: an image, its partners and the one similar to it are changed alike."""
+    partners = () if batch.x_partner is None else batch.x_partner.split(len(batch.x))
+    similar = () if batch.x_similar is None else (batch.x_similar,)
+    x, *others = change_alike([batch.x, *partners, *similar], data.vary, data.strength)
+    batch = batch._replace(x=x)
+    if similar:
+        x_similar = others.pop()
+        batch = batch._replace(x_positive=x_similar[::2], x_negative=x_similar[1::2])
+    return batch._replace(x_partner=torch.cat(others)) if others else batch

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from chiasm.checks import ConfigError, check_numbers, number, require
 from chiasm.data_config import CHARACTERS, MAX_SEED, Augmentation, AvatarsConfig, DataConfig, Fit, StrengthConfig
@@ -154,6 +154,15 @@ def _weight(default: float, *needs: Need) -> Any:
     return field(default=default, metadata={"needs": needs, "range": (0, math.inf)})
 
 
+class Stage(NamedTuple):
+    """A part of the training: who learns in it, and how much of it is over."""
+
+    name: Literal["all", "inversion", "refinement"]
+    """Everybody learns; encoder A alone; the generator alone."""
+    progress: float
+    """The fraction of it that is over, from 0 to 1."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """The weight of every term; 0 switches a term off and saves its work."""
@@ -209,6 +218,9 @@ class LossConfig:
     inversion_start: float = number(1.0, 0, 1)
     """Fraction of the training after which encoder A alone learns on, to invert the generator as it is by then, with a
     schedule of its own (eq. 27); 1 for never."""
+    refinement_start: float = number(1.0, 0, 1)
+    """Fraction of the training after which the generator alone learns on, to draw from the codes as they are by then,
+    with a schedule of its own (eq. 28); 1 for never."""
 
     def __post_init__(self) -> None:
         check_numbers("loss", self)
@@ -218,6 +230,10 @@ class LossConfig:
         require(self.cross_start == 0 or late, "loss.cross_start", self.cross_start, remedy)
         remedy = "give a fraction of the training above 0, or 1 for no inversion"
         require(self.inversion_start > 0, "loss.inversion_start", self.inversion_start, remedy)
+        remedy = "give a fraction above loss.inversion_start, or 1 for no refinement"
+        in_order = self.refinement_start > self.inversion_start or self.inversion_start == 1
+        alone = self.refinement_start == 1 or in_order and self.refinement_start > 0
+        require(alone, "loss.refinement_start", self.refinement_start, remedy)
         require(
             max(self.weight_rec, self.weight_swap, self.weight_direct) > 0,
             "loss.weight_rec, loss.weight_swap, loss.weight_direct",
@@ -236,11 +252,14 @@ class LossConfig:
         used = (f for f in dataclasses.fields(self) if (getattr(self, f.name) or 0) > 0)
         return [f.name for f in used if data in f.metadata.get("needs", ())]
 
-    def stage(self, progress: float) -> tuple[bool, float]:
-        """Whether encoder A alone learns when a fraction of the training is over, and the fraction of that stage."""
-        start = self.inversion_start
-        inverting = start <= progress and start < 1
-        return inverting, (progress - start) / (1 - start) if inverting else progress / start
+    def stage(self, progress: float) -> Stage:
+        """What learns when a fraction of the training is over."""
+        inversion, refinement = self.inversion_start, self.refinement_start
+        if refinement <= progress and refinement < 1:
+            return Stage("refinement", (progress - refinement) / (1 - refinement))
+        if inversion <= progress and inversion < 1:
+            return Stage("inversion", (progress - inversion) / (refinement - inversion))
+        return Stage("all", progress / min(inversion, refinement))
 
     @property
     def cycle_a(self) -> float:

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from chiasm.augment import change, change_alike, random_shift
-from chiasm.batch import Batch, BatchCodes, LossTerms, Terms
+from chiasm.augment import change, random_shift
+from chiasm.batch import Batch, BatchCodes, LossTerms, Terms, choose_partners
 from chiasm.config import Augmentation, Config, DataConfig, GanConfig, LossConfig, Need
 from chiasm.cross import Codes, Images, add_noise, disassemble, generate, mix, reassemble, swap_halves
 from chiasm.data import ImageSet
@@ -44,6 +44,9 @@ from chiasm.networks.photo_features import PhotoFeatures
 CYCLE_SHARE = 0.15
 """In the inversion, the weight of finding code B again as a share of that of the perceptual loss: a larger one keeps
 more of x2's pose and less of x1's person in a mix. Chosen on people of validation, see docs/lab-notes.md."""
+REFINEMENT_OWN = 0.45
+"""In the refinement, the share of images that are drawn from their own code A: a larger one keeps more of x1's person
+and less of x2's pose in a mix. Likewise."""
 
 
 def frozen(module: nn.Module) -> Callable[..., Tensor]:
@@ -97,16 +100,16 @@ class Objective(nn.Module):
         Args:
             batch: the images.
             progress: the fraction of the training that is over; crossing and the GAN loss may start late, after
-                fractions of what comes before the inversion.
+                fractions of the part in which all networks learn.
         """
-        inverting, progress = self.config.stage(progress)
-        if inverting and self.training:
-            return self._invert(batch)
+        stage, progress = self.config.stage(progress)
+        if self.training and stage != "all":
+            return self._invert(batch) if stage == "inversion" else self._refine(batch)
         crossing = self.config.crosses and progress >= self.config.cross_start
         classifying = batch.classes if self.config.weight_classifier > 0 else None
         judging = self.gan.judges if self._discriminators and progress >= self.gan.start else None
         mixing = crossing or classifying is not None or judging == "mixes"
-        batch = self._with_partners(batch)
+        batch = choose_partners(batch, self.data, self.training)
         codes = self._read_codes(batch, mixing)
         terms = self._contrastive_terms(batch, codes) | self._code_terms(codes)
         b = self._with_noise(codes.b)
@@ -138,31 +141,6 @@ class Objective(nn.Module):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The parameters as an optimiser takes them, each group with its share of the step size."""
         return [{"params": list(self.parameters()), "lr_share": 1.0}]
-
-    def _with_partners(self, batch: Batch) -> Batch:
-        """Without labels an image is its own partner, of which another change is seen; with labels some are."""
-        if self.data.supervision == "augmentations":
-            return batch._replace(x_partner=batch.x, has_partner=None)
-        if self.training and self.data.vary:
-            batch = self._varied(batch)
-        if self.training and self.data.own_partner > 0 and batch.x_partner is not None:
-            own = uniform(batch.x) < self.data.own_partner
-            each = batch.x_partner.unflatten(0, (-1, len(batch.x)))
-            x_partner = torch.where(own[:, None, None, None], batch.x, each).flatten(0, 1)
-            has_partner = ~own if batch.has_partner is None else batch.has_partner & ~own
-            batch = batch._replace(x_partner=x_partner, has_partner=has_partner)
-        return batch
-
-    def _varied(self, batch: Batch) -> Batch:
-        """A batch of other classes: an image, its partners and the one similar to it are changed alike."""
-        partners = () if batch.x_partner is None else batch.x_partner.split(len(batch.x))
-        similar = () if batch.x_similar is None else (batch.x_similar,)
-        x, *others = change_alike([batch.x, *partners, *similar], self.data.vary, self.data.strength)
-        batch = batch._replace(x=x)
-        if similar:
-            x_similar = others.pop()
-            batch = batch._replace(x_positive=x_similar[::2], x_negative=x_similar[1::2])
-        return batch._replace(x_partner=torch.cat(others)) if others else batch
 
     def _read_codes(self, batch: Batch, mixing: bool) -> BatchCodes:
         """Codes A and codes B of all images that any term needs, each encoder in one pass."""
@@ -277,28 +255,45 @@ class Objective(nn.Module):
 
     def _invert(self, batch: Batch) -> LossTerms:
         """Eq. 27: an image from its own codes, and the other image's code B found again in the mix with it."""
-        batch, model = self._with_partners(batch._replace(x_partner=None)), self.model  # nothing looks at partners here
-        model.encoder_b.eval()  # its statistics must not follow what is drawn
+        # Nothing looks at partners here.
+        batch, model = choose_partners(batch._replace(x_partner=None), self.data, self.training), self.model
         draw, read_b = frozen(model.generator), frozen(model.encoder_b)
-        with torch.no_grad():
-            b = self._as_in_mixes(model.encoder_b(batch.x), batch.classes)
+        b = self._handed_out_b(batch)
         a = model.encoder_a(self._changed(batch.x, self.data.a_ignores))
-        x_drawn = draw(a, self._with_noise(b))
-        judged = bool(self._discriminators) and self.gan.judges == "swaps"
-        terms = self._drawn_terms("inversion", 1.0, batch, x_drawn, self.gan.weight if judged else 0.0)
+        terms, x_judged = self._judged_terms("inversion", batch, draw(a, b))
         if (weight := CYCLE_SHARE * self.config.weight_perceptual) > 0:
-            others_b = self._with_noise(swap_halves(b))
+            others_b = swap_halves(b)
             terms["inversion_b"] = weight * code_cycle_loss(others_b, read_b(draw(a, others_b)))
-        return LossTerms(terms, x_drawn.detach() if judged else None)
+        return LossTerms(terms, x_judged)
 
-    def _as_in_mixes(self, b: Code, classes: Classes | None) -> Code:
-        """Codes B that say no more of their own class than those of a mix do: eq. 23 without it, where that is used."""
+    def _refine(self, batch: Batch) -> LossTerms:
+        """Eq. 28: an image from its partner's code A, or for some from its own, and its code B."""
+        batch, model = choose_partners(batch, self.data, self.training, REFINEMENT_OWN), self.model
+        model.encoder_a.eval()
+        with torch.no_grad():
+            _, a, _ = self._read_codes_a(batch, needs_own=False)
+        x_drawn = generate(model, Codes(a, self._handed_out_b(batch)), self.slice_size)
+        return LossTerms(*self._judged_terms("refinement", batch, x_drawn))
+
+    def _handed_out_b(self, batch: Batch) -> Code:
+        """Codes B as mixes have them, of an encoder B that learns no more.
+
+        Where these are means of neighbours (eq. 23), the image's own class is none of them, as in a mix.
+        """
         model = self.model
-        if model.codes_b is None or len(model.codes_b) < 2 or classes is None:
-            return b
-        return mean_of_neighbours(
-            b, model.codes_b, model.config.neighbours_b, apart_from=classes[:, None] == model.classes_b
-        )
+        model.encoder_b.eval()  # its statistics must not follow what is drawn
+        with torch.no_grad():
+            b = model.encoder_b(batch.x if batch.x_alike is None else batch.x_alike)
+        if model.codes_b is not None and len(model.codes_b) > 1 and batch.classes is not None:
+            own = batch.classes[:, None] == model.classes_b
+            b = mean_of_neighbours(b, model.codes_b, model.config.neighbours_b, apart_from=own)
+        return model.round_b(b)
+
+    def _judged_terms(self, name: str, batch: Batch, x_drawn: Images) -> tuple[Terms, Images | None]:
+        """The terms of images that are drawn once not all networks learn, and these for the discriminator of swaps."""
+        judged = bool(self._discriminators) and self.gan.judges == "swaps"
+        terms = self._drawn_terms(name, 1.0, batch, x_drawn, self.gan.weight if judged else 0.0)
+        return terms, x_drawn.detach() if judged else None
 
     def _drawn_terms(self, name: str, weight: float, batch: Batch, x_drawn: Images, weight_gan: float) -> Terms:
         """How far images drawn are from x; with a weight of the GAN loss on swaps the judge has its share (eq. 25)."""

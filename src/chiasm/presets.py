@@ -95,7 +95,7 @@ def faces() -> Config:
 def portraits() -> Config:
     """Aligned photographs of many people, to mix people never seen: code A has maps, is the mean over an image and its
     mirror image, and learns from what it must draw as well; what is drawn must pass for a photograph; an hour, the last
-    minutes of which are encoder A's alone."""
+    minutes of which are encoder A's alone, and then the generator's."""
     return changed(
         Config(),
         {
@@ -115,6 +115,7 @@ def portraits() -> Config:
             "loss.weight_difference": 0.0,
             "loss.weight_adversary": 0.5,
             "loss.inversion_start": 0.88,
+            "loss.refinement_start": 0.94,
             "gan.weight": 0.3,
             "gan.judges": "swaps",
             "gan.sees": "features",
@@ -140,6 +141,7 @@ def portraits_128() -> Config:
             "model.generator_widths": (128, 96, 48, 24, 16),
             "model.last_upsampling": "bilinear",
             "loss.inversion_start": 1.0,
+            "loss.refinement_start": 1.0,
             "gan.weight": 0.9,
             "train.batch_size": 16,
         },

@@ -36,7 +36,7 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("variant", ["default", "GAN", "inversion"])
+@pytest.mark.parametrize("variant", ["default", "GAN", "in turns"])
 def test_two_devices_train_as_one_with_twice_the_batch(variant: str, tmp_path: Path) -> None:
     for devices in (1, 2):
         process = start(tmp_path, str(devices), variant, devices)
@@ -44,7 +44,7 @@ def test_two_devices_train_as_one_with_twice_the_batch(variant: str, tmp_path: P
         assert process.returncode == 0, said
     for one, two in zip(rows(tmp_path, "1"), rows(tmp_path, "2"), strict=True):
         # Its codes B are means of neighbours, and JPEG rounds: a last bit may become a step of an image.
-        left_out = ("minutes", "shortcut/hidden_jpeg") if variant == "inversion" else ("minutes",)
+        left_out = ("minutes", "shortcut/hidden_jpeg") if variant == "in turns" else ("minutes",)
         terms = [name for name, value in one.items() if value and name not in left_out]
         assert [float(two[name]) for name in terms] == pytest.approx([float(one[name]) for name in terms], abs=1e-5)
     one, first, second = (load_file(tmp_path / f"{name}.safetensors") for name in ("1-0", "2-0", "2-1"))

@@ -14,7 +14,7 @@ import torch
 from lightning_fabric import Fabric
 from PIL import Image
 
-from chiasm.batch import Batch, LossTerms
+from chiasm.batch import Batch
 from chiasm.checkpoint import load_model, load_state
 from chiasm.config import Config, ConfigError, GanConfig, LossConfig
 from chiasm.data import UNLABELLED, load_split, of_each_class, open_data
@@ -282,22 +282,22 @@ def test_crossing_terms_start_late(config: Config, tmp_path: Path) -> None:
     assert crossed == [3, 4]
 
 
-def test_in_the_inversion_nothing_but_encoder_a_changes(
+def test_at_the_end_encoder_a_alone_learns_and_then_the_generator(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = dataclasses.replace(
-        with_train(config, steps=6, validate_every=2, optimizer="muon", weight_decay=0.3),
-        loss=dataclasses.replace(config.loss, inversion_start=0.5),
+        with_train(config, steps=8, validate_every=2, optimizer="muon", weight_decay=0.3),
+        loss=dataclasses.replace(config.loss, inversion_start=3 / 8, refinement_start=5 / 8),
         model=dataclasses.replace(config.model, neighbours_b=2),
     )
     seen, train = [], Loop.training_step
-    known, invert = [], Objective._invert
+    known, hand_out = [], Objective._handed_out_b
 
-    def noted_inversion(self: Objective, batch: Batch) -> LossTerms:
+    def noted_codes(self: Objective, batch: Batch) -> torch.Tensor:
         known.append(self.model.codes_b.clone())
-        return invert(self, batch)
+        return hand_out(self, batch)
 
-    monkeypatch.setattr(Objective, "_invert", noted_inversion)
+    monkeypatch.setattr(Objective, "_handed_out_b", noted_codes)
 
     def noted(self: Loop, *step: Any) -> Any:
         seen.append({name: value.clone() for name, value in self.objective.model.state_dict().items()})
@@ -305,17 +305,19 @@ def test_in_the_inversion_nothing_but_encoder_a_changes(
 
     monkeypatch.setattr(Loop, "training_step", noted)
     result = fit(config, runs=tmp_path, progress_bar=False)
-    inverted = [row["step"] for row in read_metrics(result.run / "metrics.csv") if "train/inversion" in row]
-    assert inverted == [4, 6]
+    rows = read_metrics(result.run / "metrics.csv")
+    logged = {stage: [row["step"] for row in rows if f"train/{stage}" in row] for stage in ("inversion", "refinement")}
+    assert logged == {"inversion": [4], "refinement": [6, 8]}
     model = load_model(result.run)
-    first, inverting, last = seen[0], seen[3], model.state_dict()
-    learned = {name for name, _ in model.named_parameters()}
-    for name in learned:
-        assert name.startswith("encoder_a.") == (not torch.equal(inverting[name], last[name])), name
-        assert not torch.equal(first[name], inverting[name])
-    for name in last.keys() - learned:
-        assert name.startswith(("encoder_a.", "codes_b")) or torch.equal(inverting[name], last[name]), name
-    assert len(known) == 3
+    last, learned = model.state_dict(), {name for name, _ in model.named_parameters()}
+    states = {"": (seen[0], seen[3]), "encoder_a.": (seen[3], seen[5]), "generator.": (seen[5], last)}
+    for learning, (before, after) in states.items():
+        for name in learned:
+            assert name.startswith(learning) == (not torch.equal(before[name], after[name])), name
+        for name in last.keys() - learned:
+            free = name.startswith((learning, "codes_b", "mean_a", "filter_a"))
+            assert free or torch.equal(before[name], after[name]), name
+    assert len(known) == 5
     for codes in known:  # today's, though the last validation was a step before
         assert torch.allclose(codes, last["codes_b"], atol=1e-6)
 

@@ -19,7 +19,12 @@ ALL = 16
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {"model.generator_widths": (16, 16, 16), "loss.shift_b": 0.1},
     "GAN": {"gan.weight": 0.1, "gan.r1": 1.0, "gan.widths": (4,), "loss.weight_rec": 0.5, "loss.noise_mix": 0.1},
-    "inversion": {"loss.inversion_start": 0.5, "loss.weight_perceptual": 0.1, "model.neighbours_b": 3},
+    "in turns": {
+        "loss.inversion_start": 0.5,
+        "loss.refinement_start": 0.75,
+        "loss.weight_perceptual": 0.1,
+        "model.neighbours_b": 3,
+    },
 }
 
 

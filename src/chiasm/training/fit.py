@@ -99,10 +99,10 @@ def _launch(config: Config) -> Fabric:
     if int(os.environ.get("LOCAL_RANK", "0")) > 0:
         end_with_parent()
     several = train.devices * num_machines(train) > 1
+    in_turns = min(config.loss.inversion_start, config.loss.refinement_start) < 1  # then most weights have no gradient
     fabric = Fabric(
         accelerator=train.accelerator,
-        # In the inversion most weights have no gradient.
-        strategy="ddp_find_unused_parameters_true" if several and config.loss.inversion_start < 1 else "auto",
+        strategy="ddp_find_unused_parameters_true" if several and in_turns else "auto",
         devices=train.devices,
         num_nodes=num_machines(train),
         precision=_precision(train.precision),  # type: ignore[arg-type]  # a plain str to mypy

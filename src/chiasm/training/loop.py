@@ -135,7 +135,7 @@ class Loop:
         self.wrapped = {name: fabric.setup(*part) for name, part in self.parts.items()}
         self.last_metrics: dict[str, float] = {}
         self.validated_at = self.saved_at = -1
-        self.remembered_at, self.inverting = 0, False
+        self.remembered_at, self.fixed_b = 0, False
         # The terms of the steps since they were last logged.
         self.window: list[dict[str, torch.Tensor] | dict[str, float]] = []
         self.alarms: list[str] = []
@@ -176,9 +176,9 @@ class Loop:
 
     def training_step(self, loaded: LoadedBatch, progress: float) -> dict[str, torch.Tensor]:
         """One optimiser step, a function of the weights, the batch and (seed, step) alone."""
-        if not self.inverting and self.config.loss.stage(progress)[0]:
+        if not self.fixed_b and self.config.loss.stage(progress).name != "all":
             self._remember()  # in each process: from here on encoder B stays as it is
-            self.inverting = True
+            self.fixed_b = True
         torch.manual_seed(_seed(self.config.train.seed, self.step, 0))
         batch = self._to_device(loaded)
         with shared_draws(self.fabric.global_rank, self.fabric.world_size):
@@ -223,7 +223,7 @@ class Loop:
     def _descend(self, part: str, terms: dict[str, torch.Tensor], progress: float) -> None:
         """One step of the optimiser of a part, down the sum of its terms."""
         _, optimizer = self.wrapped[part]
-        _, progress = self.config.loss.stage(progress)
+        progress = self.config.loss.stage(progress).progress
         lr = self.config.train.lr if part == "objective" else self.config.gan.lr
         for group in optimizer.param_groups:
             group["lr"] = group["lr_share"] * self.schedule(self.config.train, lr, progress)
