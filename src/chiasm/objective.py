@@ -44,7 +44,7 @@ from chiasm.networks.photo_features import PhotoFeatures
 CYCLE_SHARE = 0.15
 """In the inversion, the weight of finding code B again as a share of that of the perceptual loss: a larger one keeps
 more of x2's pose and less of x1's person in a mix. Chosen on people of validation, see docs/lab-notes.md."""
-REFINEMENT_OWN = 0.45
+REFINEMENT_OWN = 0.5
 """In the refinement, the share of images that are drawn from their own code A: a larger one keeps more of x1's person
 and less of x2's pose in a mix. Likewise."""
 
