@@ -49,7 +49,7 @@ def test_wrong_type_is_refused_by_key(values: dict, key: str) -> None:
         (
             lambda: LossConfig(inversion_start=0.9, refinement_start=0.9),
             "loss.refinement_start",
-            "above loss.inversion_start",
+            "above 0.9",
         ),
         (lambda: DataConfig(held_out=0.0), "data.held_out", "fraction"),
         (lambda: DataConfig(pairs="pairs.csv"), "data.pairs", "--data.supervision pairs"),

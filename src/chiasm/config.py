@@ -230,10 +230,9 @@ class LossConfig:
         require(self.cross_start == 0 or late, "loss.cross_start", self.cross_start, remedy)
         remedy = "give a fraction of the training above 0, or 1 for no inversion"
         require(self.inversion_start > 0, "loss.inversion_start", self.inversion_start, remedy)
-        remedy = "give a fraction above loss.inversion_start, or 1 for no refinement"
-        in_order = self.refinement_start > self.inversion_start or self.inversion_start == 1
-        alone = self.refinement_start == 1 or in_order and self.refinement_start > 0
-        require(alone, "loss.refinement_start", self.refinement_start, remedy)
+        before = self.inversion_start if self.inversion_start < 1 else 0.0
+        remedy = f"give a fraction above {before:g}, or 1 for no refinement"  # the inversion comes first
+        require(self.refinement_start > before, "loss.refinement_start", self.refinement_start, remedy)
         require(
             max(self.weight_rec, self.weight_swap, self.weight_direct) > 0,
             "loss.weight_rec, loss.weight_swap, loss.weight_direct",
