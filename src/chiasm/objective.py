@@ -256,7 +256,7 @@ class Objective(nn.Module):
     def _invert(self, batch: Batch) -> LossTerms:
         """Eq. 27: an image from its own codes, and the other image's code B found again in the mix with it."""
         # Nothing looks at partners here.
-        batch, model = choose_partners(batch._replace(x_partner=None), self.data, self.training), self.model
+        batch, model = choose_partners(batch._replace(x_partner=None), self.data, training=True), self.model
         draw, read_b = frozen(model.generator), frozen(model.encoder_b)
         b = self._handed_out_b(batch)
         a = model.encoder_a(self._changed(batch.x, self.data.a_ignores))
@@ -267,8 +267,10 @@ class Objective(nn.Module):
         return LossTerms(terms, x_judged)
 
     def _refine(self, batch: Batch) -> LossTerms:
-        """Eq. 28: an image from its partner's code A, or for some from its own, and its code B."""
-        batch, model = choose_partners(batch, self.data, self.training, REFINEMENT_OWN), self.model
+        """Eq. 28: an image from its partner's code A, or for some its own, and its code B as mixes have it."""
+        # Nothing is contrasted here.
+        batch = choose_partners(batch._replace(is_negative=None), self.data, training=True, own=REFINEMENT_OWN)
+        model = self.model
         model.encoder_a.eval()
         with torch.no_grad():
             _, a, _ = self._read_codes_a(batch, needs_own=False)
