@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chiasm.batch import Batch, LossTerms
-from chiasm.config import Config, LossConfig, Need, TrainConfig
+from chiasm.config import Config, LossConfig, TrainConfig
 from chiasm.cross import Codes, add_noise, mix, swap_halves
 from chiasm.data import ImageSet
 from chiasm.discriminator_objective import DiscriminatorObjective
+from chiasm.loss_config import Need
 from chiasm.losses import code_decay, realism_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator

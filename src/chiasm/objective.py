@@ -10,11 +10,12 @@ from torch.func import functional_call
 
 from chiasm.augment import change, random_shift
 from chiasm.batch import Batch, BatchCodes, LossTerms, Terms, choose_partners
-from chiasm.config import Augmentation, Config, DataConfig, GanConfig, LossConfig, Need
+from chiasm.config import Augmentation, Config, DataConfig, GanConfig, LossConfig
 from chiasm.cross import Codes, Images, add_noise, disassemble, generate, mix, reassemble, swap_halves
 from chiasm.data import ImageSet
 from chiasm.discriminator_objective import DiscriminatorObjective
 from chiasm.draws import uniform
+from chiasm.loss_config import Need
 from chiasm.losses import (
     Classes,
     Code,
