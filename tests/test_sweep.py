@@ -12,12 +12,13 @@ import chiasm.sweep.sweep as sweep_module
 from chiasm.cli import main
 from chiasm.config import Config, ConfigError
 from chiasm.evaluation.criterion import score
-from chiasm.overrides import lookup
+from chiasm.overrides import changed, lookup
 from chiasm.presets import tiny
 from chiasm.runs import RunFolder
 from chiasm.sweep.manifest import command
 from chiasm.sweep.space import MAX_POINT_NAME, Range, Space, point_name
 from chiasm.sweep.sweep import sweep
+from chiasm.training import fit
 
 SHORT = ["--preset", "tiny", "--steps", "1"]
 
@@ -145,6 +146,20 @@ def test_a_stopped_trial_waits_for_the_next_worker(tmp_path: Path, monkeypatch) 
     assert [o.state for o in result.outcomes] == ["waiting", "waiting"]
     monkeypatch.setattr(sweep_module, "_train", train)
     assert {o.state for o in sweep(space, preset="tiny", runs=tmp_path).outcomes} == {"complete"}
+
+
+def test_what_is_left_of_a_trial_is_gone_on_with_where_its_images_decided_a_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(short(tiny()), {"model.mirror_a": "auto"})
+    run = fit(config, name="x", runs=tmp_path, progress_bar=False).run
+    before = RunFolder.open(run)[1]
+    assert before != config
+    called = []
+    monkeypatch.setattr(sweep_module, "fit", lambda config, **options: called.append((config, options.get("resume"))))
+    sweep_module._train(config, tmp_path, "x", False)
+    sweep_module._train(changed(config, {"loss.gamma": 2.0}), tmp_path, "x", False)
+    assert called == [(before, run), (changed(config, {"loss.gamma": 2.0}), None)]
 
 
 @pytest.mark.parametrize("method", ["random", "tpe"])

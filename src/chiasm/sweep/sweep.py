@@ -22,6 +22,7 @@ from chiasm.config import Config, ConfigError
 from chiasm.data import open_data
 from chiasm.evaluation.criterion import criterion, has_truth, score
 from chiasm.files import write_atomically
+from chiasm.overrides import changed
 from chiasm.runs import CONFIG_FILE, TRIAL_FILE, RunError, RunFolder
 from chiasm.sweep.manifest import SWEEP_FILE, Outcome, TrialsTable, describe, join
 from chiasm.sweep.queue import ClaimedTrial, TrialQueue
@@ -173,11 +174,18 @@ def _train(config: Config, folder: Path, name: str, progress_bar: bool) -> FitRe
     run = RunFolder(folder / name)
     if (run.path / CONFIG_FILE).is_file():
         try:
-            if RunFolder.open(run.path)[1] == config:
-                return fit(config, resume=run.path, progress_bar=progress_bar)
+            before = RunFolder.open(run.path)[1]
+            if before == _decided_as(config, before):
+                return fit(before, resume=run.path, progress_bar=progress_bar)
         except (CheckpointError, ConfigError, RunError):
             pass  # what is left cannot be used: begin again
     return fit(config, name=name, runs=folder, overwrite=True, progress_bar=progress_bar)
+
+
+def _decided_as(config: Config, run: Config) -> Config:
+    """A configuration as its run has written it: where it says 'auto', with what that came to."""
+    auto = config.model.mirror_a == "auto"
+    return changed(config, {"model.mirror_a": run.model.mirror_a}) if auto else config
 
 
 def _note(run: Path, about: dict[str, Any], state: str, **more: Any) -> None:
