@@ -29,6 +29,8 @@ METRICS_FILE = "metrics.csv"
 CHANGES_FILE = "changes.csv"
 LOCK_FILE = "run.lock"
 RESULTS_FILE = "results.json"
+EARLIER_RESULTS = "results-[0-9]*.json"
+"""Those that were measured otherwise, by number."""
 TRIAL_FILE = "trial.json"
 # In model/, which may be copied elsewhere:
 MODEL_FILE = "config.json"
@@ -196,7 +198,7 @@ class RunFolder:
                 f"{self.path} exists; choose another --name, go on with it: chiasm fit --resume {self.path}, "
                 "or begin it again: --overwrite"
             )
-        for pattern in (RESULTS_FILE, *WRITTEN):
+        for pattern in (RESULTS_FILE, EARLIER_RESULTS, *WRITTEN):
             for path in self.path.glob(pattern):
                 path.unlink()
         for folder in (

@@ -19,6 +19,7 @@ from PIL import Image
 
 from chiasm.checkpoint import load_model, save_model
 from chiasm.cli import main
+from chiasm.evaluation import evaluate_run
 from chiasm.evaluation.metrics.shortcuts import alarms
 from chiasm.mixing import Mixer
 from chiasm.web.folder import ServedFolder
@@ -141,6 +142,16 @@ def test_uploads_are_cut_once_whatever_the_model_s_fit(runs: Path, photos: list[
 def test_results_that_cannot_be_used_are_told(content: str, runs: Path) -> None:
     (runs / "trained" / "results.json").write_text(content, encoding="utf-8")
     assert "measure it again" in TrustTab(ServedFolder.of(runs), Job(runs / "web")).show("trained")
+
+
+def test_alarms_of_the_training_stand_where_the_evaluation_has_not_looked_for_any(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate_run(runs / "trained", num=12, metrics=["swap"], progress_bar=False)
+    monkeypatch.setattr("chiasm.web.trust.alarms_of_training", lambda row: [f"An alarm of {len(row) > 0}."])
+    assert "An alarm of True." in TrustTab(ServedFolder.of(runs), Job(runs / "web")).show("trained")
+    evaluate_run(runs / "trained", num=12, metrics=["shortcuts"], progress_bar=False)
+    assert "An alarm of True." not in TrustTab(ServedFolder.of(runs), Job(runs / "web")).show("trained")
 
 
 def test_a_model_of_rendered_people_says_what_it_makes_of_photographs(runs: Path, photos: list[Path]) -> None:

@@ -39,6 +39,7 @@ def run(options: Namespace) -> None:
     """Measure, write the results, print them as a table."""
     output = None if options.output is None else output_file(options.output, ".json")
     from chiasm.evaluation import evaluate_run, table
+    from chiasm.evaluation.evaluate_run import UNKNOWN
 
     results, path = evaluate_run(
         options.model,
@@ -50,6 +51,9 @@ def run(options: Namespace) -> None:
         output=output,
     )
     print(table(results))
-    if "trained_on" in results["about"]:
-        print(f"\nleft out: {results['about']['trained_on']} images that the run was trained on")
+    trained_on = results["about"].get("trained_on")
+    if trained_on == UNKNOWN:
+        print(f"\n{options.model} lies in no run: what it was trained on is not known, and may be among these images")
+    elif trained_on:
+        print(f"\nleft out: {trained_on} images that the run was trained on")
     print(f"\nresults: {path}")

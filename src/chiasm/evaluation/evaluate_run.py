@@ -15,14 +15,17 @@ from chiasm.checkpoint import load_model
 from chiasm.config import Config, ConfigError, DataConfig, require
 from chiasm.data import DataError, ImageSet, Split, load_names, load_split, make_split, open_data, split_of_new
 from chiasm.evaluation.context import CLASSES, SAMPLES
+from chiasm.evaluation.earlier import with_earlier
 from chiasm.evaluation.evaluate import evaluate, save_results
 from chiasm.evaluation.metrics import choose_metrics
 from chiasm.evaluation.metrics.shortcuts import alarms
 from chiasm.evaluation.table import table
 from chiasm.overrides import to_dict
+from chiasm.people import digest_of
 from chiasm.runs import CONFIG_FILE, RESULTS_FILE, RunFolder, read_metrics
 
 MAX_MIXES = 1_000_000
+UNKNOWN = "unknown"
 
 
 def evaluate_run(
@@ -36,12 +39,15 @@ def evaluate_run(
     output: Path | None = None,
     progress_bar: bool = True,
 ) -> tuple[dict[str, Any], Path]:
-    """Measure a saved model and write the results beside it, and into the card of a run's model.
+    """Measure a saved model and write the results beside it, and those on a run's own images into its model's card.
+
+    Results there of other metrics stay, where they were measured alike; the file of others gets a number.
 
     Args:
         path: a run, or a model folder in a run or of its own.
         source: the images, instead of those of the run. Of these the run's training images are found by name and by
-            content, and all others are measured; where there are none, a split of their own is made for them.
+            content, and all others are measured; where there are none, a split of their own is made for them. What a
+            model that lies in no run was trained on is not known: some of what is measured may be of it.
         part: "val" to choose a model, "test" to report on it.
         seed: of all sampling, probes and classifiers.
         num: mixes in each part.
@@ -50,7 +56,7 @@ def evaluate_run(
         progress_bar: whether to show bars.
 
     Returns:
-        What evaluate returns, with the model and its data noted under `about`; and the file they were written to.
+        What evaluate returns, with the model and its data noted under `about`; and the file they are in.
 
     Raises:
         ValueError: for a model, images or settings that cannot be used, with the remedy.
@@ -78,13 +84,14 @@ def evaluate_run(
         part=part,
         progress_bar=progress_bar,
     )
-    results["about"] |= {"model": str(path), "data": to_dict(data)}
-    if num_trained:
-        results["about"]["trained_on"] = num_trained
+    results["about"] |= {"model": str(path), "weights": digest_of(model), "data": to_dict(data)}
+    if num_trained or run is None:
+        results["about"]["trained_on"] = num_trained if run is not None else UNKNOWN
     file = output or (path if run is None else run.path) / RESULTS_FILE
-    save_results(results, file)
-    if run is not None and output is None:
-        write_card(run, config, alarms=_alarms(run, results), evaluation=table(results))
+    all_of_them = results if output is not None else with_earlier(results, file)
+    save_results(all_of_them, file)
+    if run is not None and source is None and output is None:
+        write_card(run, config, alarms=_alarms(run, all_of_them), evaluation=table(all_of_them))
     return results, file
 
 

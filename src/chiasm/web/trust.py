@@ -55,12 +55,12 @@ class TrustTab:
             return message(["There is no model yet. Train one first."], alarming=False)
         folder, _ = self.served.open(run)
         file = folder.path / RESULTS_FILE
+        last = next((row for row in reversed(read_metrics(folder.metrics)) if "swap/reconstruction" in row), {})
         if not file.is_file():
-            last = next((row for row in reversed(read_metrics(folder.metrics)) if "swap/reconstruction" in row), {})
             note = message(["Not measured yet: these are the few numbers that the training left."], alarming=False)
             return note + _alarms(alarms_of_training(last)) + table(HEAD, list(rows_of_training(last)), "In training")
         try:
-            return _measured(read_json(file))
+            return _measured(read_json(file), alarms_of_training(last))
         # Of another version of chiasm, or damaged.
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return message([f"{file.name} of this run cannot be used: measure it again."])
@@ -91,11 +91,13 @@ class TrustTab:
         return now, told, gr.Button(interactive=not now.running), self.show(run)
 
 
-def _measured(results: dict[str, Any]) -> str:
+def _measured(results: dict[str, Any], alarms_before: list[str]) -> str:
+    """An evaluation in words, with the alarms of the training where it has not looked for any."""
     parts = [name for name in PARTS if name in results]
-    raised = [s for part in parts for s in results[part].get("shortcuts", {}).get("alarms", [])]
+    looked = [results[part]["shortcuts"] for part in parts if "shortcuts" in results[part]]
+    raised = plain_alarms([s for shortcuts in looked for s in shortcuts.get("alarms", [])]) if looked else alarms_before
     tables = [table(HEAD, list(rows_of_evaluation(results[part])), PARTS[part]) for part in parts]
-    return _alarms(plain_alarms(raised)) + "".join(tables) + details("All numbers", technical_table(results))
+    return _alarms(raised) + "".join(tables) + details("All numbers", technical_table(results))
 
 
 def _alarms(sentences: list[str]) -> str:
