@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 
-from chiasm.data import UNLABELLED, ImageSet, of_each_class
+from chiasm.data import UNLABELLED, ImageSet, come_first, of_each_class
 from chiasm.data.of_each_class import NUM_CLASSES, NUM_EACH
 
 
@@ -14,6 +14,10 @@ def test_every_class_has_as_many_of_the_images_that_may_be_chosen(avatars: Image
     assert np.isin(chosen, indices).all()
     assert (avatars.classes[chosen] == known[:, None]).all()
     assert [len(np.unique(row)) for row in chosen] == counts.tolist()
+    first = come_first(chosen)
+    assert [sorted(row[is_first]) for row, is_first in zip(chosen, first, strict=True)] == [
+        np.unique(row).tolist() for row in chosen
+    ]
     assert np.array_equal(chosen, of_each_class(avatars, indices, seed=0))
 
 

@@ -50,6 +50,17 @@ def test_a_class_is_estimated_best_from_one_code() -> None:
     assert torch.allclose(class_filter(codes, gain=1.5)[1], 1.5 * matrix)
 
 
+def test_copies_of_an_image_are_not_taken_for_other_images_of_the_class() -> None:
+    """Two thirds of the classes have one image, which comes six times."""
+    draws = torch.Generator().manual_seed(0)
+    codes = torch.randn(3000, 1, 1, generator=draws) + torch.randn(3000, 6, 1, generator=draws)
+    codes[:2000] = codes[:2000, :1]
+    counted = torch.ones(3000, 6, dtype=torch.bool)
+    counted[:2000, 1:] = False
+    assert float(class_filter(codes, gain=1.0, counted=counted)[1]) == pytest.approx(0.5, abs=0.03)
+    assert float(class_filter(codes, gain=1.0)[1]) > 0.7
+
+
 @pytest.mark.parametrize("shape", [(1, 3, 2), (5, 1, 2)])
 def test_with_one_class_or_one_image_of_each_nothing_can_be_told_apart(shape: tuple[int, int, int]) -> None:
     """The gain is all that is left; the ridge holds back a hundredth of it."""

@@ -8,7 +8,7 @@ from chiasm.data.groups import content_groups
 from chiasm.data.image_set import UNLABELLED, DataError, ImageSet
 from chiasm.data.labels import hide_labels, keep_classes
 from chiasm.data.mirror import tells_no_side
-from chiasm.data.of_each_class import of_each_class
+from chiasm.data.of_each_class import come_first, of_each_class
 from chiasm.data.sources.fonts import draw_character
 from chiasm.data.splits import Split, load_names, load_split, make_split, save_split, split_of_new
 from chiasm.data.written import save_image
@@ -21,6 +21,7 @@ __all__ = [
     "LoadedBatch",
     "Split",
     "announce",
+    "come_first",
     "contact_sheet",
     "content_groups",
     "decode_image",

@@ -56,7 +56,10 @@ def mean_of_neighbours(
 
 
 def class_filter(
-    codes: Float[Tensor, "classes each a"], gain: float = 0.0, components: int = 0
+    codes: Float[Tensor, "classes each a"],
+    gain: float = 0.0,
+    components: int = 0,
+    counted: Bool[Tensor, "classes each"] | None = None,
 ) -> tuple[Float[Tensor, "a"], Float[Tensor, "a a"]]:
     """The mean code, and what makes of a code what it says of its class.
 
@@ -68,6 +71,8 @@ def class_filter(
         codes: of images of the training, as many of each class.
         gain: 1 gives the best linear estimate; 0 none.
         components: how many directions to keep before that, see discriminant_projection; 0 keeps all.
+        counted: which of them count, at least one of each class: where a class has few images, copies do not. All if
+            not given.
 
     Returns:
         m and F of m + F (a - m); with fewer than two classes F is the gain, if there is one, times the identity.
@@ -76,13 +81,15 @@ def class_filter(
     2006 (Probabilistic linear discriminant analysis).
     """
     num_classes, each, width = codes.shape
-    of_class = codes.mean(dim=1)
+    counted = torch.ones(num_classes, each, dtype=torch.bool) if counted is None else counted
+    num_each = counted.sum(dim=1)
+    of_class = (codes * counted[:, :, None]).sum(dim=1) / num_each[:, None]
     mean, matrix = of_class.mean(dim=0), torch.eye(width)
     if num_classes < 2:
         return mean, (gain or 1.0) * matrix
-    apart, own = of_class - mean, (codes - of_class[:, None]).flatten(0, 1)
-    within = own.T @ own / (num_classes * max(1, each - 1))
-    values, vectors = torch.linalg.eigh(apart.T @ apart / (num_classes - 1) - within / each)
+    apart, own = of_class - mean, (codes - of_class[:, None])[counted]
+    within = own.T @ own / max(1, len(own) - num_classes)
+    values, vectors = torch.linalg.eigh(apart.T @ apart / (num_classes - 1) - within * num_each.reciprocal().mean())
     between = (vectors * values.clamp(min=0)) @ vectors.T
     if components > 0:
         matrix = discriminant_projection(within, between, min(components, num_classes - 1))

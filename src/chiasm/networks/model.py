@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from chiasm.config import Config, Fit, ModelConfig
@@ -68,11 +68,14 @@ class CrossModel(nn.Module):
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
 
-    def learn_filter(self, codes_a: Float[Tensor, "classes each a"]) -> None:
-        """Fit what code A goes through when it is handed out to codes A, with their maps, of images of the training."""
+    def learn_filter(
+        self, codes_a: Float[Tensor, "classes each a"], counted: Bool[Tensor, "classes each"] | None = None
+    ) -> None:
+        """Fit what code A goes through when it is handed out to codes A, with their maps, of images of the training, of
+        which all count or those said, see class_filter."""
         if self.mean_a is not None and self.filter_a is not None:
             config = self.config
-            mean, matrix = class_filter(codes_a[..., : config.code_a], config.gain_a, config.components_a)
+            mean, matrix = class_filter(codes_a[..., : config.code_a], config.gain_a, config.components_a, counted)
             self.mean_a.copy_(mean)
             self.filter_a.copy_(matrix)
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from chiasm.data import ImageSet, of_each_class
+from chiasm.data import ImageSet, come_first, of_each_class
 from chiasm.inference import read
 from chiasm.networks import CrossModel
 
@@ -45,4 +45,4 @@ class Memory:
         if model.filter_a is not None:
             some = self.index[:, : max(MIN_EACH_A, NUM_A // len(self.index))]
             codes_a = read(model, model.encoder_a, self.images.gather(some.ravel()))
-            model.learn_filter(codes_a.unflatten(0, some.shape))
+            model.learn_filter(codes_a.unflatten(0, some.shape), torch.from_numpy(come_first(some)))
