@@ -175,6 +175,16 @@ def test_a_model_learns_what_of_code_a_says_the_class(config: Config, tmp_path: 
     assert torch.allclose(model.filter_a, matrix, atol=1e-3)
 
 
+def test_a_class_with_few_images_has_them_counted_once(config: Config) -> None:
+    images = open_data(config.data, config.model.side_px, progress_bar=False)
+    few = np.concatenate([np.flatnonzero(images.classes == c)[: c % 3 + 1] for c in range(6)])
+    model = CrossModel(dataclasses.replace(config.model, gain_a=1.5)).eval()
+    Memory(model, images, few, seed=0).remember(model)
+    codes = read_codes(model, images.gather(few))[0]
+    means = torch.stack([codes[torch.from_numpy(images.classes[few] == c)].mean(dim=0) for c in range(6)])
+    assert torch.allclose(model.mean_a, means.mean(dim=0), atol=1e-5)
+
+
 def test_a_model_that_was_never_validated_knows_codes_too(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -394,3 +404,14 @@ def test_matrix_shows_different_classes_and_contents(avatars) -> None:
     rows, columns = choose_matrix(avatars, np.arange(len(avatars)), 5)
     assert len(set(avatars.classes[rows].tolist())) == len(rows) == 5
     assert len({tuple(c) for c in avatars.contents[columns].tolist()}) == len(columns) == 5
+
+
+@pytest.mark.parametrize("key", ["loss.weight_perceptual", "gan.weight"])
+def test_a_missing_extra_is_told_before_anything_is_read_or_written(
+    key: str, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    config = changed(config, {key: 1.0, "gan.sees": "features", "data.source": str(tmp_path / "nosuch")})
+    with pytest.raises(ConfigError, match=r"chiasm\[perceptual\]"):
+        fit(config, name="x", runs=tmp_path, progress_bar=False)
+    assert not any(tmp_path.iterdir())

@@ -12,7 +12,6 @@ from chiasm.inference import BATCH, to_unit
 from chiasm.networks.photo_features import efficientnet
 
 SIDE_PX = 128
-NUM_FEATURES = 1280
 
 
 class EfficientNetFeatures(nn.Module):

