@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from chiasm.adapt import adapt_code
 from chiasm.checkpoint import load_model, save_model
 from chiasm.cli import main
-from chiasm.data import DataError, ImageSet
+from chiasm.data import DataError, ImageSet, save_image
 from chiasm.image_like import Prepared
 from chiasm.inference import encode, generate, read_codes, to_unit
 from chiasm.losses import perceptual_loss
@@ -226,6 +226,36 @@ def test_the_command_adds_a_person_or_copies_the_model(run: Path, photos: Path, 
     assert (copy / "people" / "anna.safetensors").read_bytes() == before
     assert main(["adapt", str(copy), image, "--name", "anna", "--overwrite"]) == 0
     assert (copy / "people" / "anna.safetensors").read_bytes() != before
+
+
+def test_a_folder_s_own_mixes_and_what_cannot_be_read_are_left_out_and_told(
+    run: Path, photos: Path, tmp_path: Path, capsys
+) -> None:
+    save_image(Image.new("RGB", (16, 16)), photos / "mixed.png")
+    (photos / "notes.txt").write_text("")
+    assert main(["adapt", str(run), str(photos)]) == 0
+    printed = capsys.readouterr().out
+    assert f"{photos}: left out 1 .txt file, 1 image that chiasm wrote\n3 images;" in printed
+    (tmp_path / "own").mkdir()
+    save_image(Image.new("RGB", (16, 16)), tmp_path / "own" / "mixed.png")
+    assert main(["adapt", str(run), str(tmp_path / "own")]) == 2
+    assert "holds no image to learn from but 1 image that chiasm wrote;" in capsys.readouterr().err
+
+
+def test_a_person_that_could_not_be_saved_is_not_known(
+    run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    mixer = Mixer.load(run)
+    with monkeypatch.context() as patch:
+        patch.setattr("chiasm.mixing.save_person", full)
+        with pytest.raises(OSError, match="no space"):
+            mixer.adapt(sorted(photos.iterdir()), "anna", folder=run)
+    assert mixer.people == []
+    mixer.adapt(sorted(photos.iterdir()), "anna", folder=run)
+    assert mixer.people == ["anna"]
 
 
 def test_a_copy_that_fails_leaves_nothing(run: Path, tmp_path: Path, capsys) -> None:

@@ -147,9 +147,10 @@ class Mixer:
         squares = list(islice(self._squares(images), MAX_ADAPTED + 1))
         remedy = f"give at most {MAX_ADAPTED}, or train on them"
         require(len(squares) <= MAX_ADAPTED, "images", f"more than {MAX_ADAPTED}", remedy)
-        self._people[name] = code = adapt_code(self.model, np.stack(squares))
+        code = adapt_code(self.model, np.stack(squares))
         if place is not None:
             save_person(place, name, code, self._digest)
+        self._people[name] = code
         return code.numpy()
 
     def encode(self, images: Images) -> Codes:

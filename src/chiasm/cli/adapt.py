@@ -66,17 +66,33 @@ def _name(options: Namespace) -> str:
 
 
 def _images(photos: Sequence[str]) -> list[Path]:
-    """The image files given, and those in the folders given.
+    """The image files given, and those in the folders given, of which it says what was left out.
 
     Raises:
         ConfigError: if a folder holds none.
     """
-    from chiasm.data.files import find_images
-
     images: list[Path] = []
     for path in map(Path, photos):
-        found = [path / name for name, _, _ in find_images(path).images] if path.is_dir() else [path]
+        found, left_out = _in_folder(path) if path.is_dir() else ([path], "")
         if not found:
-            raise ConfigError(f"adapt: {path} holds no image; give a folder of .jpg, .png or other image files.")
+            but = f" but {left_out}" if left_out else ""
+            raise ConfigError(
+                f"adapt: {path} holds no image to learn from{but}; give a folder of .jpg, .png or other image files."
+            )
+        if left_out:
+            print(f"{path}: left out {left_out}")
         images += found
     return images
+
+
+def _in_folder(folder: Path) -> tuple[list[Path], str]:
+    """The images of a folder but those that chiasm wrote, and what else is there, in words."""
+    from chiasm.data.files import find_images, tell_ignored
+    from chiasm.data.written import is_written
+
+    found = find_images(folder)
+    paths = [folder / name for name, _, _ in found.images]
+    images = [path for path in paths if not is_written(path)]
+    num_written = len(paths) - len(images)
+    written = f"{num_written} image{'s' if num_written > 1 else ''} that chiasm wrote" if num_written else ""
+    return images, ", ".join(filter(None, (tell_ignored(found.ignored), written)))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from chiasm.config import ConfigError
 from chiasm.data import DataError
 from chiasm.image_like import ImageLike, Prepared
 from chiasm.mixing import Mixer
@@ -208,7 +209,7 @@ class MixTab:
             return gr.File(), gr.Dropdown(), a, message([f"There is {SIGN}{name} already; give another name."])
         try:
             mixer.adapt(_prepared(a.pictures), name, folder=folder.path)
-        except (PersonError, OSError) as error:
+        except (PersonError, ConfigError, OSError) as error:
             return gr.File(), gr.Dropdown(), a, message([str(error)])
         said = message([f"{SIGN}{name} was learned from: {_names(a.pictures)}."], alarming=False)
         return None, gr.Dropdown(mixer.people, value=[name]), Side(suggested=a.suggested, people=[name]), said
