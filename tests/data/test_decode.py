@@ -148,3 +148,10 @@ def test_broken_files_are_named_with_the_reason(tmp_path):
     }.items():
         with pytest.raises(ValueError, match=f"{name}: .*{reason}"):
             read_image(tmp_path / name, 4)
+
+
+def test_an_image_that_was_handed_over_stays_as_it_is(tmp_path):
+    Image.new("RGB", (800, 640), (40, 80, 120)).save(tmp_path / "large.jpg")
+    with Image.open(tmp_path / "large.jpg") as image:
+        decode_image(image, 16)
+        assert image.size == (800, 640)

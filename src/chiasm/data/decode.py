@@ -66,7 +66,7 @@ def decode_image(image: Image.Image, side_px: int, fit: Fit = "crop") -> NDArray
         OSError: if the file behind the image is truncated or broken.
         ValueError: if the image has a mode that Pillow cannot turn into RGB, or another fit is asked for.
     """
-    return _decode(image, side_px, fit).pixels
+    return _decode(image.copy(), side_px, fit).pixels  # a copy, for a JPEG is changed by what shrinks it
 
 
 def read_image(path: str | Path, side_px: int, fit: Fit = "crop") -> NDArray[np.uint8]:
