@@ -153,7 +153,9 @@ class Loop:
                 if tracker and time.perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                     self._save(tracker)
                     saved = time.perf_counter()
-                self.window.append(self.training_step(next(batches), progress))
+                terms = self.training_step(next(batches), progress)
+                if tracker:
+                    self.window.append(terms)
                 self.step += 1
                 self.elapsed_s = time.perf_counter() - started
                 validates = self.step % self.config.train.validate_every == 0
