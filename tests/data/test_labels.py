@@ -55,6 +55,19 @@ def test_the_choice_follows_the_split_seed(avatars: ImageSet) -> None:
     assert (first != other).any()
 
 
+@pytest.mark.parametrize("supervision", ["partial", "pairs"])
+def test_images_that_came_later_change_no_label(supervision: str, avatars: ImageSet) -> None:
+    config = DataConfig(supervision=supervision, labelled=0.5)
+    before = np.sort(np.random.default_rng(0).permutation(len(avatars))[:-7])
+    of_these = dataclasses.replace(
+        avatars, images=avatars.images[before], names=[avatars.names[i] for i in before.tolist()],
+        classes=avatars.classes[before], contents=avatars.contents[before],
+    )  # fmt: skip
+    later = hide_labels(avatars, config, before).classes
+    assert (later[before] == hide_labels(of_these, config).classes).all()
+    assert (later[np.setdiff1d(np.arange(len(avatars)), before)] == UNLABELLED).all()
+
+
 def test_a_fraction_out_of_range_is_refused() -> None:
     with pytest.raises(ConfigError, match="data.labelled"):
         DataConfig(labelled=1.5)

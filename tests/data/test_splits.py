@@ -151,3 +151,21 @@ def test_of_new_images_those_of_classes_that_were_trained_on_are_apart(image_set
 def test_a_set_without_a_new_image_is_refused(image_set):
     with pytest.raises(DataError, match="all of these 2 images"):
         split_of_new(image_set([0, 0]), np.array([True, True]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_things_stay_whole(image_set, seed):
+    """Forty pairs and twenty images of nothing else: a fifth of the sixty is held out, and no pair is cut."""
+    things = np.random.default_rng(seed).permutation([*np.repeat(np.arange(40), 2), *[UNLABELLED] * 20])
+    split = make_split(image_set([UNLABELLED] * 100), DataConfig(split_seed=seed, held_out=0.2), things)
+    assert sorted(split.all.tolist()) == list(range(100))
+    parts = [set(things[part].tolist()) - {UNLABELLED} for part in (split.train, split.val, split.test)]
+    assert sum(map(len, parts)) == 40
+    units = [len(part) + int((things[i] == UNLABELLED).sum()) for part, i in zip(parts, astuple(split), strict=False)]
+    assert units == [48, 6, 6]
+    assert len(split.val_classes) == len(split.test_classes) == 0
+
+
+def test_of_two_things_one_is_to_learn_from(image_set):
+    split = make_split(image_set([UNLABELLED] * 4), DataConfig(held_out=0.01), np.array([0, 0, 1, 1]))
+    assert (len(split.train), len(split.val), len(split.test)) == (2, 2, 0)

@@ -13,7 +13,7 @@ from chiasm.data.image_set import UNLABELLED, ImageSet
 from chiasm.data.pairs import read_pairs
 
 
-def hide_labels(images: ImageSet, config: DataConfig) -> ImageSet:
+def hide_labels(images: ImageSet, config: DataConfig, among: NDArray[np.int64] | None = None) -> ImageSet:
     """The same images with the labels that data.supervision leaves visible.
 
     - `class`: all labels.
@@ -26,6 +26,8 @@ def hide_labels(images: ImageSet, config: DataConfig) -> ImageSet:
     Args:
         images: the images with all that is known.
         config: `supervision`, `labelled`, and `split_seed` for the choice.
+        among: [m] indices, ascending, of those that a random choice is made of; by default all. Images that came to a
+            run's folder later then change nothing.
 
     Returns:
         A set that differs in `classes` and `class_names` alone.
@@ -34,16 +36,17 @@ def hide_labels(images: ImageSet, config: DataConfig) -> ImageSet:
         return images
     rng = np.random.default_rng([config.split_seed, 4])
     classes = np.full(len(images), UNLABELLED, dtype=np.int64)
+    among = np.arange(len(images)) if among is None else among
     names: tuple[str, ...] = ()
     if config.supervision == "partial":
-        shown = rng.random(len(images)) < config.labelled
+        shown = among[rng.random(len(among)) < config.labelled]
         classes[shown], names = images.classes[shown], images.class_names
     if config.pairs is not None:
         classes = read_pairs(Path(config.pairs), images.names)
         names = tuple(f"thing {i}" for i in range(classes.max() + 1))
     elif config.supervision == "pairs":
-        pairs = _pairs(images.classes, rng)
-        pairs = pairs[rng.permutation(len(pairs))[: round(config.labelled * len(images) / 2)]]
+        pairs = among[_pairs(images.classes[among], rng)]
+        pairs = pairs[rng.permutation(len(pairs))[: round(config.labelled * len(among) / 2)]]
         classes[pairs] = np.arange(len(pairs))[:, None]
         names = tuple(f"pair {i}" for i in range(len(pairs)))
     return dataclasses.replace(images, classes=classes, class_names=names)

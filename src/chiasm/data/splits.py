@@ -39,8 +39,13 @@ class Split:
     val_classes: Indices
     test_classes: Indices
 
+    @property
+    def all(self) -> Indices:
+        """Those of all parts, ascending."""
+        return np.sort(np.concatenate([getattr(self, part.name) for part in fields(self)]))
 
-def make_split(images: ImageSet, config: DataConfig) -> Split:
+
+def make_split(images: ImageSet, config: DataConfig, things: Indices | None = None) -> Split:
     """Divides images by data.split_seed alone, or as the source says.
 
     With an official split, `held_out` and `held_out_classes` count for nothing, and `val` and `test` are
@@ -50,9 +55,13 @@ def make_split(images: ImageSet, config: DataConfig) -> Split:
     least two training images if it has them, so a class of two is never cut; a class of five or more
     gives at least one. Images without another of their class are divided as one group.
 
+    Things, where they are given, stay whole: a fraction `held_out` of them is for `val` and `test`, and no class is
+    held out. So pairs that stand in for classes are learned from, or not seen at all.
+
     Args:
         images: the images.
         config: fractions and seed.
+        things: [n] which thing each image shows, UNLABELLED where it shows one of its own.
 
     Returns:
         The split; train and val are never empty.
@@ -63,6 +72,8 @@ def make_split(images: ImageSet, config: DataConfig) -> Split:
     rng = np.random.default_rng([config.split_seed, 0x5117])
     if images.partition is not None:
         return _official_split(images, images.partition, config.held_out, rng)
+    if things is not None:
+        return _split_of_things(things, config.held_out, rng)
     part_of_class = _hold_out_classes(images.classes, config.held_out_classes, rng)
     in_val_classes = part_of_class == 1
     in_test_classes = part_of_class == 2
@@ -81,6 +92,17 @@ def _official_split(images: ImageSet, partition: Sequence[str], held_out: float,
         val = np.sort(np.concatenate([val, more]))
     none = np.zeros(0, dtype=np.int64)
     return Split(train, val, test, none, none)
+
+
+def _split_of_things(things: Indices, held_out: float, rng: np.random.Generator) -> Split:
+    alone = np.flatnonzero(things == UNLABELLED)
+    things = things.copy()
+    things[alone] = things.max() + 1 + np.arange(len(alone))
+    order = rng.permutation(things.max() + 1)
+    num = min(max(1, round(held_out * len(order))), len(order) - 1)  # one to validate with, one to learn from
+    val, test = np.isin(things, order[: num - num // 2]), np.isin(things, order[num - num // 2 : num])
+    none = np.zeros(0, dtype=np.int64)
+    return Split(np.flatnonzero(~(val | test)), np.flatnonzero(val), np.flatnonzero(test), none, none)
 
 
 def _hold_out_classes(classes: Indices, fraction: float, rng: np.random.Generator) -> Indices:

@@ -146,7 +146,7 @@ def _decided(config: Config, images: ImageSet) -> Config:
     """A configuration that says what 'auto' comes to with the images of the training."""
     if config.model.mirror_a != "auto":
         return config
-    train = make_split(images, config.data).train
+    train = _new_split(images, config).train
     alike = tells_no_side(keep_classes(hide_labels(images, config.data), train), train)
     return changed(config, {"model.mirror_a": "on" if alike else "off"})
 
@@ -164,10 +164,16 @@ def _split(fabric: Fabric, run: RunFolder, config: Config, images: ImageSet) -> 
     """The frozen split that the run began with, made where it has not begun."""
     if run.split.exists() or saved_steps(run.checkpoint):
         return load_split(run.split, images)
-    split = make_split(images, config.data)
+    split = _new_split(images, config)
     if fabric.is_global_zero:
         save_split(split, images, run.split)
     return split
+
+
+def _new_split(images: ImageSet, config: Config) -> Split:
+    """By the images' classes; where pairs stand in for these, by what the pairs show."""
+    stand_in = config.data.pairs is not None and not images.has_classes
+    return make_split(images, config.data, hide_labels(images, config.data).classes if stand_in else None)
 
 
 def _check_changes(run: RunFolder, before: Config, after: Config) -> None:

@@ -102,7 +102,7 @@ class Loop:
         progress_bar: bool,
     ) -> None:
         train = config.train
-        shown = keep_classes(hide_labels(images, config.data), split.train)
+        shown = keep_classes(hide_labels(images, config.data, split.all), split.train)
         self.fabric, self.config, self.folder, self.progress_bar = fabric, config, folder, progress_bar
         self.schedule = schedule
         device = fabric.global_rank, fabric.world_size
