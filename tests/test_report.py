@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chiasm.checkpoint import load_model
 from chiasm.cli import main
 from chiasm.config import Config
+from chiasm.data import ImageSet, load_split
 from chiasm.plots import ORIGINAL_COLOURS
 from chiasm.presets import from_preset, tiny
 from chiasm.report import make_report
 from chiasm.report.compare import Estimate, compare
 from chiasm.report.figures import colours, strip_image
-from chiasm.report.pairs import Strip, find_best
+from chiasm.report.pairs import Strip, find_best, generate_strip
 from chiasm.report.read import Run, read_material
 from chiasm.runs import RunFolder
 from chiasm.sweep.space import Space
@@ -112,6 +114,32 @@ def test_folders_that_are_no_runs_are_refused_in_one_line(tmp_path: Path, capsys
     message = capsys.readouterr().err
     assert "no run has begun" in message
     assert message.count("\n") == 1
+
+
+def test_a_run_that_was_stopped_is_not_complete(trained: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    assert [r.state for r in read_material([run]).runs] == ["complete"]
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(re.sub(r"\n  steps: \d+", "\n  steps: 100", text))
+    [stopped] = read_material([run]).runs
+    assert stopped.config.train.steps == 100
+    assert stopped.state == "unfinished"
+    assert compare([stopped]).winner is None
+
+
+def test_runs_of_one_seed_count_once() -> None:
+    runs = [run_of(0.4, 0, 0.1), run_of(0.4, 0, 0.3), run_of(0.4, 1, 0.4), run_of(0.4, 1, 0.9, "failed")]
+    [setting] = compare(runs).settings
+    assert setting.values == pytest.approx([0.2, 0.4])
+    assert setting.mean("swap/swap") == setting.score
+
+
+def test_the_true_mix_keeps_what_belongs_to_code_a(trained: Path, avatars: ImageSet) -> None:
+    images = dataclasses.replace(avatars, a_contents=("expression",))
+    model, split = load_model(trained), load_split(trained / "split.json", avatars)
+    swaps = [generate_strip(model, of, split).swap for of in (images, images.by_codes, avatars)]
+    np.testing.assert_array_equal(swaps[0], swaps[1])
+    assert not np.array_equal(swaps[0], swaps[2], equal_nan=True)
 
 
 def test_settings_ascend_and_the_lowest_mean_over_seeds_wins() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ class Setting:
         label: the values in which they differ, such as "gamma = 0.4", or the runs' names where these are many.
         point: the values of the keys that differ between settings.
         runs: by seed.
-        values: the criterion of each run that is complete.
+        values: the criterion by seed, of runs that are complete; the mean of several with one seed.
         score: their mean; None where none is complete.
     """
 
@@ -66,9 +66,7 @@ class Setting:
 
     def mean(self, column: str) -> Estimate | None:
         """A column of the last validation over the seeds."""
-        return Estimate.of(
-            [run.metrics[column] for run in self.runs if run.state == COMPLETE and column in run.metrics]
-        )
+        return Estimate.of(_by_seed((run, run.metrics.get(column)) for run in self.runs))
 
 
 @dataclass(frozen=True)
@@ -112,12 +110,20 @@ def compare(runs: Sequence[Run]) -> Comparison:
     for members in by_point.values():
         point = members[0][0]
         own = sorted((run for _, run in members), key=lambda run: (run.seed, run.name))
-        scores = [score(run.metrics, truth) for run in own if run.state == COMPLETE]
-        values = [value for value in scores if value is not None]
+        values = _by_seed((run, score(run.metrics, truth)) for run in own)
         settings.append(Setting(_label(point, own), point, own, values, Estimate.of(values)))
     settings.sort(key=lambda setting: [_rank(value) for value in setting.point.values()])
     ranked = sorted((s for s in settings if s.score is not None), key=lambda s: s.score.mean if s.score else 0.0)
     return Comparison(keys, settings, truth, ranked[0] if ranked else None, _verdict(ranked, truth))
+
+
+def _by_seed(measured: Iterable[tuple[Run, float | None]]) -> list[float]:
+    """A number for each seed of the runs that are complete and have it: runs of one seed repeat, and count once."""
+    of_seed: dict[int, list[float]] = {}
+    for run, value in measured:
+        if run.state == COMPLETE and value is not None:
+            of_seed.setdefault(run.seed, []).append(value)
+    return [float(np.mean(values)) for values in of_seed.values()]
 
 
 def _verdict(ranked: Sequence[Setting], truth: bool) -> str:

@@ -104,7 +104,7 @@ def _settings(comparison: Comparison) -> list[dict[str, Any]]:
                 "colour": colour,
                 "wins": setting is comparison.winner,
                 "complete": len(setting.values),
-                "num": len(setting.runs),
+                "num": len({run.seed for run in setting.runs}),
                 "score": str(setting.score or "-"),
                 "errors": [str(error or "-") for error in errors],
                 "shares": ["-" if share is None else f"{share.mean:.0%}" for share in shares],

@@ -86,6 +86,7 @@ def generate_strips(runs: Sequence[Run]) -> tuple[dict[str, Strip], dict[str, st
 @torch.inference_mode()
 def generate_strip(model: CrossModel, images: ImageSet, split: Split) -> Strip:
     """Mix some held-out pairs with a model, mix the mixes again, and measure each pair."""
+    images = images.by_codes
     first, second = choose_pairs(images, split)
     index = np.concatenate([first, second])
     x = to_unit(torch.from_numpy(images.gather(index)))

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.config import Config
+from chiasm.data import load_names
 from chiasm.files import read_json
 from chiasm.runs import CONFIG_FILE, MODEL_FILE, RESULTS_FILE, TRIAL_FILE, RunError, RunFolder, read_metrics
 from chiasm.sweep.manifest import SWEEP_FILE
+from chiasm.training.budget import Budget
 
 COMPLETE = "complete"
+ALMOST = 1 - 1e-6
+"""For minutes that were written with a rounding."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,19 @@ class Run:
         measured = [row for row in self.rows if any(name.startswith("swap/") for name in row)]
         return {key: value for key, value in measured[-1].items() if "/" in key} if measured else {}
 
-    @property
+    @cached_property
     def state(self) -> str:
-        """Complete, failed, stopped, running, or unfinished where nothing was measured."""
-        return self.trial.get("state", COMPLETE if self.metrics and self.has_model else "unfinished")
+        """Complete, failed, stopped, running as a sweep noted it; complete or unfinished of a run of its own."""
+        complete = self.metrics and self.has_model and self._used_up
+        return self.trial.get("state", COMPLETE if complete else "unfinished")
+
+    @property
+    def _used_up(self) -> bool:
+        """Whether the budget is used up; an epoch is taken as each image once, on the devices of one machine."""
+        num_train = len(load_names(self.folder.split)["train"]) if self.folder.split.is_file() else 0
+        train = self.config.train
+        budget = Budget.of(train, num_train / (train.batch_size * train.devices))
+        return budget.progress(self.steps, 60 * self.minutes) > ALMOST
 
     @property
     def has_model(self) -> bool:
