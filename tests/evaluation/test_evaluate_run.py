@@ -122,3 +122,16 @@ def test_of_a_model_without_a_run_it_is_not_known_what_it_was_trained_on(trained
     assert main(["evaluate", str(lonely), "avatars", "--num", "12", "--metrics", "shortcuts"]) == 0
     assert "lonely lies in no run: what it was trained on is not known" in capsys.readouterr().out
     assert json.loads((lonely / "results.json").read_text())["about"]["trained_on"] == "unknown"
+
+
+@pytest.mark.usefixtures("quick_fits")
+def test_images_that_are_all_new_to_a_run_say_so(trained: Path, tmp_path: Path, capsys) -> None:
+    for i, pixels in enumerate(np.random.default_rng(0).integers(0, 255, (40, 16, 16, 3), dtype=np.uint8)):
+        folder = tmp_path / "photos" / str(i % 10)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    arguments = ["--num", "12", "--metrics", "shortcuts", "-o", str(tmp_path / "r.json")]
+    assert main(["evaluate", str(trained), str(tmp_path / "photos"), *arguments]) == 0
+    about = json.loads((tmp_path / "r.json").read_text())["about"]
+    assert about["trained_on"] == 0
+    assert f"none of these images; {about['num_images']['train']} of them taught" in capsys.readouterr().out

@@ -56,4 +56,9 @@ def run(options: Namespace) -> None:
         print(f"\n{options.model} lies in no run: what it was trained on is not known, and may be among these images")
     elif trained_on:
         print(f"\nleft out: {trained_on} images that the run was trained on")
+    elif trained_on == 0:
+        num = results["about"]["num_images"]["train"]
+        print(
+            f"\nthe run was trained on none of these images; {num} of them taught classifiers and probes here instead"
+        )
     print(f"\nresults: {path}")

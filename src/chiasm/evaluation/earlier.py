@@ -13,7 +13,7 @@ from chiasm.evaluation.evaluate import NOT_MEASURED
 from chiasm.evaluation.metrics import METRICS
 from chiasm.files import read_json
 
-ALIKE = ("part", "seed", "num", "noise_b", "num_images", "weights", "data")
+ALIKE = ("part", "seed", "num", "noise_b", "num_images", "weights", "data", "labels")
 """What must be the same for results to belong together, of what is told about them."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -46,8 +47,9 @@ def evaluate_run(
     Args:
         path: a run, or a model folder in a run or of its own.
         source: the images, instead of those of the run. Of these the run's training images are found by name and by
-            content, and all others are measured; where there are none, a split of their own is made for them. What a
-            model that lies in no run was trained on is not known: some of what is measured may be of it.
+            content, and all others are measured. Where there are none, a split of their own is made: one part of them
+            teaches classifiers and probes, and the other is measured. So it is for a model that lies in no run, of
+            which it is not known what it was trained on.
         part: "val" to choose a model, "test" to report on it.
         seed: of all sampling, probes and classifiers.
         num: mixes in each part.
@@ -71,8 +73,8 @@ def evaluate_run(
         raise ConfigError(f"{path} lies in no run, so that its images are not known; give DATA too.")
     data = dataclasses.replace(config.data, fit=model.fit, source=source or config.data.source)
     images = open_data(data, model.config.side_px, progress_bar=progress_bar)
-    split, num_trained = _split(run, config.data, images, data, source is not None, progress_bar)
-    if num_trained and part == "val":
+    split, trained_on = _split(run, config.data, images, data, source is not None, progress_bar)
+    if trained_on not in (None, UNKNOWN, 0) and part == "val":
         raise ConfigError("part: got 'val', but of these images all that the run was not trained on are for the test.")
     results = evaluate(
         model,
@@ -85,12 +87,13 @@ def evaluate_run(
         progress_bar=progress_bar,
     )
     results["about"] |= {"model": str(path), "weights": digest_of(model), "data": to_dict(data)}
-    if num_trained or run is None:
-        results["about"]["trained_on"] = num_trained if run is not None else UNKNOWN
+    results["about"]["labels"] = _digest_of_labels(images)
+    if trained_on is not None:
+        results["about"]["trained_on"] = trained_on
     file = output or (path if run is None else run.path) / RESULTS_FILE
     all_of_them = results if output is not None else with_earlier(results, file)
     save_results(all_of_them, file)
-    if run is not None and source is None and output is None:
+    if run is not None and trained_on is None and output is None:
         write_card(run, config, alarms=_alarms(run, all_of_them), evaluation=table(all_of_them))
     return results, file
 
@@ -106,13 +109,13 @@ def _alarms(run: RunFolder, results: dict[str, Any]) -> list[str]:
 
 def _split(
     run: RunFolder | None, own: DataConfig, images: ImageSet, data: DataConfig, given: bool, progress_bar: bool
-) -> tuple[Split, int]:
-    """Which images are held out, and of how many that were given by hand it is known that they are not."""
+) -> tuple[Split, int | str | None]:
+    """Which images are held out; and on how many the run was trained, where these are others than its own."""
     if run is None:
-        return make_split(images, data), 0
+        return make_split(images, data), UNKNOWN
     names = load_names(run.split)
     if data == own and (not given or set(images.names) <= {name for part in names.values() for name in part}):
-        return load_split(run.split, images), 0
+        return load_split(run.split, images), None
     trained = _trained_on(set(names["train"]), own, images, data, progress_bar)
     return (split_of_new(images, trained), int(trained.sum())) if trained.any() else (make_split(images, data), 0)
 
@@ -132,6 +135,14 @@ def _trained_on(
     except DataError:  # the run's own images have gone, perhaps to where these are
         return named
     return np.isin(digests, originals.digests()[_named(originals, names)])
+
+
+def _digest_of_labels(images: ImageSet) -> str:
+    """A hash of the names, classes and contents of images."""
+    digest = hashlib.sha256(np.ascontiguousarray(images.classes).tobytes() + images.contents.tobytes())
+    for name in images.names:
+        digest.update(f"{name}\0".encode(errors="surrogatepass"))
+    return digest.hexdigest()
 
 
 def _named(images: ImageSet, names: set[str]) -> NDArray[np.bool_]:
