@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from chiasm.data import UNLABELLED
-from chiasm.data.describe import contact_sheet, describe
+from chiasm.data.describe import contact_sheet, describe, some_rows
 
 
 @pytest.fixture
@@ -63,6 +63,16 @@ def test_contact_sheet_begins_a_row_for_each_class(image_set):
     sheet = np.asarray(contact_sheet(images, np.arange(5), columns=2))
     assert sheet.shape == (3 * 4, 2 * 4, 3)
     assert sheet[::4, ::4, 0].tolist() == [[1, 4], [0, 2], [3, 255]]
+
+
+def test_of_many_images_a_row_of_each_of_some_classes_is_shown(image_set):
+    few = image_set([0, 0, 1])
+    assert some_rows(few, 2, 2).tolist() == [0, 1, 2]
+    many = image_set(np.arange(100) % 10)
+    shown = some_rows(many, 3, 4)
+    assert np.unique(many.classes[shown], return_counts=True)[1].tolist() == [3] * 4
+    assert set(many.classes[shown]) == {0, 3, 6, 9}
+    assert len(some_rows(image_set([UNLABELLED] * 50), 3, 4)) == 12
 
 
 def test_contact_sheet_keeps_images_upright(image_set):

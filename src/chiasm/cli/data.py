@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 NUM_CHANGED = 12
+COLUMNS, MAX_ROWS, MAX_PX = 12, 80, 100_000_000
+"""Of the contact sheet: images in a row, and how much of a large collection can be looked at."""
 HELP = "what a collection of images holds"
 
 
@@ -42,7 +44,7 @@ def run(options: Namespace) -> None:
     output = output_file(options.output, ".png", ".jpg", ".jpeg")
     import numpy as np
 
-    from chiasm.data import contact_sheet, describe, open_data, save_image
+    from chiasm.data import contact_sheet, describe, open_data, save_image, some_rows
 
     images = open_data(DataConfig(source=options.source), options.side_px)
     print(describe(images))
@@ -50,7 +52,10 @@ def run(options: Namespace) -> None:
         names, sheet = _changed(images.gather(np.random.default_rng(0).permutation(len(images))[:NUM_CHANGED]))
         print(f"rows of the contact sheet: as they are, {', '.join(names)}, each as strong as --data.strength has it")
     else:
-        sheet = contact_sheet(images, np.arange(len(images)), 12)
+        shown = some_rows(images, COLUMNS, max(1, min(MAX_ROWS, MAX_PX // (COLUMNS * options.side_px**2))))
+        sheet = contact_sheet(images, shown, COLUMNS)
+        if len(shown) < len(images):
+            print(f"on the contact sheet: {len(shown):,} of {len(images):,} images")
     save_image(sheet, output)
     print(f"contact sheet: {output}")
 

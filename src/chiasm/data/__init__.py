@@ -2,7 +2,7 @@
 
 from chiasm.data.batches import Batches, LoadedBatch
 from chiasm.data.decode import decode_image, read_image
-from chiasm.data.describe import announce, contact_sheet, describe
+from chiasm.data.describe import announce, contact_sheet, describe, some_rows
 from chiasm.data.find_source import open_data
 from chiasm.data.groups import content_groups
 from chiasm.data.image_set import UNLABELLED, DataError, ImageSet
@@ -35,6 +35,7 @@ __all__ = [
     "read_image",
     "save_image",
     "save_split",
+    "some_rows",
     "split_of_new",
     "tells_no_side",
     "hide_labels",

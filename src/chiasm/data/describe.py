@@ -181,6 +181,25 @@ def _listed(sizes: dict[str, int]) -> str:
     return shown if len(sizes) <= 12 else f"{shown} and {len(sizes) - 12} more values"
 
 
+def some_rows(images: ImageSet, columns: int, num_rows: int) -> NDArray[np.int64]:
+    """What a contact sheet of so many rows shows: all images where they fit, else a row of each of some classes.
+
+    Args:
+        images: the images.
+        columns: images in a row.
+        num_rows: at most.
+
+    Returns:
+        [m] indices.
+    """
+    labels, sizes = np.unique(images.classes, return_counts=True)
+    if (-(-sizes // columns)).sum() <= num_rows:
+        return np.arange(len(images))
+    each = columns * max(1, num_rows // len(labels))
+    chosen = labels[np.linspace(0, len(labels) - 1, min(len(labels), num_rows)).round().astype(np.int64)]
+    return np.concatenate([np.flatnonzero(images.classes == label)[:each] for label in chosen])
+
+
 def contact_sheet(images: ImageSet, indices: NDArray[np.int64], columns: int) -> Image.Image:
     """Images side by side, each class beginning a row of its own.
 
