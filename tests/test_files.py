@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -23,6 +24,12 @@ def test_text_is_written_as_it_is(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a.txt", "naïve\r\nline\n")
     assert (tmp_path / "a.txt").read_bytes() == "naïve\r\nline\n".encode()
     assert mode(tmp_path / "a.txt") == 0o640
+
+
+def test_names_of_another_encoding_are_written_as_escapes_that_json_reads(tmp_path: Path) -> None:
+    name = os.fsdecode("M\xfcller".encode("latin-1"))
+    write_atomically(tmp_path / "a.json", json.dumps({"name": name}, ensure_ascii=False))
+    assert read_json(tmp_path / "a.json") == {"name": name}
 
 
 def test_a_writer_s_own_permissions_do_not_stay(tmp_path: Path) -> None:

@@ -35,14 +35,15 @@ def write_atomically(path: Path, content: str | Callable[[Path], object]) -> Non
 
     Args:
         path: the file, in a folder that exists.
-        content: the text, in UTF-8; or a function that writes it under the path that it is given.
+        content: the text, in UTF-8, what has no place in it, such as a byte of a file name of another encoding, as an
+            escape (which JSON reads as what it was); or a function that writes it under the path that it is given.
     """
     partial = _partial(path)
     try:
         partial.touch()
         permissions = partial.stat().st_mode
         if isinstance(content, str):
-            partial.write_text(content, encoding="utf-8", newline="")
+            partial.write_text(content, encoding="utf-8", errors="backslashreplace", newline="")
         else:
             content(partial)
         partial.chmod(permissions)

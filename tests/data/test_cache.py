@@ -83,6 +83,18 @@ def test_damaged_cache_is_rebuilt(photos, cache_dir, count_decoded, name):
     assert [p.name for p in cache_dir.iterdir()] == [place.name]
 
 
+def test_a_cache_whose_parts_are_damaged_is_rebuilt(tmp_path, cache_dir, write_image, count_decoded):
+    for part in ("train", "val", "test"):
+        write_image(tmp_path / "photos" / part / "a" / "0.png")
+    assert open_photos(tmp_path / "photos").partition == ("test", "train", "val")
+    [place] = cache_dir.iterdir()
+    os.truncate(place / "partition.npy", 0)
+    assert open_photos(tmp_path / "photos").partition == ("test", "train", "val")
+    assert len(count_decoded) == 6
+    assert len(open_photos(tmp_path / "photos")) == 3
+    assert len(count_decoded) == 6
+
+
 def test_interrupted_building_leaves_nothing(photos, cache_dir, monkeypatch):
     def interrupt(self, indices, side_px, fit):
         raise KeyboardInterrupt

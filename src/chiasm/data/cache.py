@@ -228,7 +228,9 @@ def _publish(building: Path, place: Path) -> None:
 
 def _is_whole(place: Path) -> bool:
     try:
-        return len(_read(place)[1]["classes"]) > 0
+        index, arrays, _ = _read(place)
+        partition = _load_partition(place) if index["has_partition"] else arrays["classes"]
+        return len(partition) == len(arrays["classes"]) > 0
     except UNUSABLE:
         return False
 

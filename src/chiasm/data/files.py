@@ -137,7 +137,8 @@ def fingerprint_files(root: Path, images: Sequence[FileState], others: Sequence[
         digest.update(f"{path}\0{size}\0{time_ns}\n".encode(errors="surrogateescape"))
     for other in others:
         state = other.stat() if other.exists() else None
-        digest.update(f"{other.name}\0{(state.st_size, state.st_mtime_ns) if state else None}\n".encode())
+        told = f"{other.name}\0{(state.st_size, state.st_mtime_ns) if state else None}\n"
+        digest.update(told.encode(errors="surrogateescape"))
     return f"{root.resolve()} {digest.hexdigest()}"
 
 
