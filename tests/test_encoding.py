@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +144,16 @@ def stop_after(batches: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(inference, "encode", counted)
     return seen
+
+
+def test_workers_of_a_cluster_are_told_whole_paths(saved: Path, photos: Path, monkeypatch) -> None:
+    def told(model: str, source: str, *_: object) -> None:
+        raise EncodingError(f"{model} {source}")
+
+    monkeypatch.setattr(encode, "encode_on_ray", told)
+    monkeypatch.chdir(saved.parent)
+    with pytest.raises(EncodingError, match=re.escape(f"{saved} {photos}")):
+        encode_source(saved.name, os.path.relpath(photos), saved.parent / "codes.parquet", on="ray", progress_bar=False)
 
 
 @pytest.mark.usefixtures("small")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from chiasm.files import folder_written_whole, read_json, remove_partials, write_atomically
+from chiasm.files import folder_written_whole, is_free, read_json, remove_partials, write_atomically
 
 
 def mode(path: Path) -> int:
@@ -127,3 +127,28 @@ def test_what_is_no_json_is_one_kind_of_error_that_names_the_file(text: bytes, t
         read_json(path)
     path.write_text('{"a": [1, 2]}')
     assert read_json(path) == {"a": [1, 2]}
+
+
+def test_a_new_folder_takes_no_place_that_was_filled_meanwhile(tmp_path: Path) -> None:
+    place = tmp_path / "folder"
+    place.mkdir()
+    assert is_free(place)
+    assert is_free(tmp_path / "nosuch")
+    with pytest.raises(OSError, match="not empty"), folder_written_whole(place, new=True):
+        (place / "mine").touch()
+    assert not is_free(place)
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder", "mine"]
+
+
+def test_a_link_to_an_empty_folder_leads_there_and_where_one_works_is_not_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to("far")
+    with folder_written_whole(tmp_path / "link", new=True) as partial:
+        (partial / "a").touch()
+    assert (tmp_path / "far" / "a").is_file()
+    assert (tmp_path / "link").is_symlink()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert not is_free(Path("."))

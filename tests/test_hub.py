@@ -58,7 +58,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:  # noqa: N802
         self.server.asked.append(self.path)
         if "/tree/" in self.path:
-            return self.tree(*self.path.removeprefix("/api/models/").partition("?")[0].split(f"/tree/{COMMIT}/"))
+            repo, _, rest = self.path.removeprefix("/api/models/").partition("?")[0].partition("/tree/")
+            return self.tree(repo, rest.partition("/")[2])
         repo, _, rest = self.path.lstrip("/").partition("/resolve/")
         if repo not in self.server.repos:
             return self.answer(404, X_Error_Code="RepoNotFound")
@@ -70,8 +71,9 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def tree(self, repo: str, folder: str) -> None:
-        files = {path: file for path, file in self.server.repos[repo].items() if path.startswith(f"{folder}/")}
-        if not files:
+        start = f"{folder}/" if folder else ""
+        files = {path: file for path, file in self.server.repos[repo].items() if path.startswith(start)}
+        if folder and not files:
             return self.answer(404, X_Error_Code="EntryNotFound")
         oid = "0" * 40
         entries = [{"type": "file", "path": path, "size": len(file), "oid": oid} for path, file in files.items()]
@@ -100,6 +102,8 @@ class Handler(BaseHTTPRequestHandler):
             entry = json.loads(line)
             if entry["key"] == "file":
                 self.server.repos[repo][entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+            if entry["key"] == "deletedFile":
+                del self.server.repos[repo][entry["value"]["path"]]
         return self.json({"commitUrl": f"{self.server.url}/{repo}/commit/{COMMIT}", "commitOid": COMMIT})
 
     def json(self, values: dict) -> None:
@@ -175,6 +179,21 @@ def test_people_travel_with_their_model(hub: Hub, trained: Path, tmp_path: Path,
     assert np.array_equal(np.asarray(Mixer.load("anna/tiny", "cpu").mix("@anna", image)), wanted)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert Mixer.load("anna/tiny", "cpu").people == ["anna", "zoë [2]"]
+
+
+def test_people_who_are_pushed_are_named_and_those_who_have_gone_are_removed(
+    hub: Hub, trained: Path, tmp_path: Path, capsys
+) -> None:
+    run = shutil.copytree(trained, tmp_path / "run")
+    mixer = Mixer.load(run, "cpu")
+    for name in ("anna", "ben"):
+        mixer.adapt(np.zeros((16, 16, 3), dtype=np.uint8), name, folder=run)
+    assert main(["push", str(run), "anna/tiny"]) == 0
+    assert "with @anna, @ben" in capsys.readouterr().out
+    hub.repos["anna/tiny"]["notes.txt"] = b"mine"
+    (run / "model" / "people" / "anna.safetensors").unlink()
+    assert main(["push", str(run), "anna/tiny"]) == 0
+    assert set(hub.repos["anna/tiny"]) == {*FILES, "people/ben.safetensors", "notes.txt"}
 
 
 def test_a_new_repository_is_public_where_that_was_said(hub: Hub, trained: Path) -> None:

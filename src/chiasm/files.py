@@ -28,6 +28,11 @@ def parse_json(content: bytes, name: str) -> Any:
         raise ValueError(f"{name} is no JSON that can be used ({error})") from error
 
 
+def text_of(name: str) -> str:
+    """A name that may be no text, as files' names need not be, in letters that every file holds."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def write_atomically(path: Path, content: str | Callable[[Path], object]) -> None:
     """Write a whole file, or leave what was there: nobody ever reads half of one, not even after a power failure.
 
@@ -55,26 +60,37 @@ def write_atomically(path: Path, content: str | Callable[[Path], object]) -> Non
 
 
 @contextmanager
-def folder_written_whole(path: Path) -> Iterator[Path]:
+def folder_written_whole(path: Path, *, new: bool = False) -> Iterator[Path]:
     """A folder that has its name only once all its files are written, and is on the disk when this ends.
 
     Args:
         path: the folder, in one that exists; what is there goes when the new one is whole.
+        new: whether nothing but an empty folder may be there by then, see is_free.
 
     Yields:
         Where to write the files, each by write_atomically.
+
+    Raises:
+        OSError: if it is to be new and has been filled meanwhile.
     """
+    path = path.resolve()
     partial = _partial(path)
     partial.mkdir()
     try:
         yield partial
         _sync_folder(partial)
         if path.exists():
-            shutil.rmtree(path)
+            path.rmdir() if new else shutil.rmtree(path)
         partial.replace(path)
         _sync_folder(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def is_free(path: Path) -> bool:
+    """Whether a new folder can have a path: nothing is there, or an empty folder in which nobody works."""
+    empty = path.is_dir() and not any(path.iterdir()) and path.resolve() != Path.cwd()
+    return empty or not path.exists()
 
 
 def remove_partials(folder: Path, pattern: str) -> None:

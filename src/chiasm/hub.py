@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chiasm.checkpoint import CheckpointError, load_model, model_folder, read_networks
-from chiasm.files import folder_written_whole
+from chiasm.files import folder_written_whole, is_free
 from chiasm.people import ENDING, copy_model, people_of, person_file
 from chiasm.runs import CARD_FILE, MATRIX_FILE, MODEL_FILE, PEOPLE_FOLDER, WEIGHTS_FILE, is_name
 
@@ -32,7 +32,8 @@ def is_repo(name: str) -> bool:
 
 
 def push(path: Path, repo: str, *, public: bool = False) -> str:
-    """Upload a model into a repository, which is made, private, where there is none.
+    """Upload a model, with the people that it was adapted to, into a repository, which is made, private, where there is
+    none. People there who are not here are removed.
 
     Args:
         path: a run folder or a model folder.
@@ -61,7 +62,13 @@ def push(path: Path, repo: str, *, public: bool = False) -> str:
         api.create_repo(repo, private=not public, exist_ok=True)
         people = [person_file(folder, name).relative_to(folder).as_posix() for name in people_of(folder)]
         patterns = [*SHARED, *map(glob.escape, people)]
-        api.upload_folder(repo_id=repo, folder_path=folder, allow_patterns=patterns, commit_message="chiasm push")
+        api.upload_folder(
+            repo_id=repo,
+            folder_path=folder,
+            allow_patterns=patterns,
+            delete_patterns=[f"{PEOPLE_FOLDER}/*{ENDING}"],  # of people who are no longer here
+            commit_message="chiasm push",
+        )
         return f"{api.endpoint}/{repo}"
 
 
@@ -75,11 +82,11 @@ def pull(repo: str, folder: Path) -> None:
     Raises:
         HubError: if that cannot be.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if not is_free(folder):
         raise HubError(f"{folder} exists; give the name of a new folder: -o FOLDER")
     cached = fetch(repo)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder_written_whole(folder) as place:
+    with folder_written_whole(folder, new=True) as place:
         copy_model(cached, place)
 
 

@@ -34,12 +34,13 @@ def parser(argv: Sequence[str]) -> Parser:
 def run(options: Namespace) -> None:
     """Adapt, keep the person, and say how to use them."""
     images, name, output = _images(options.photos), _name(options), options.output
-    if output is not None and output.exists() and not (output.is_dir() and not any(output.iterdir())):
+    from chiasm.files import folder_written_whole, is_free
+
+    if output is not None and not is_free(output):
         raise ConfigError(
             f"--output: {output} exists; give the name of a new folder, or leave it out for {options.model}."
         )
     from chiasm.checkpoint import model_folder
-    from chiasm.files import folder_written_whole
     from chiasm.mixing import Mixer
     from chiasm.people import SIGN, copy_model, require_new
 
@@ -50,7 +51,7 @@ def run(options: Namespace) -> None:
         mixer.adapt(images, name, folder=folder, overwrite=True)
     else:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with folder_written_whole(output) as place:
+        with folder_written_whole(output, new=True) as place:
             copy_model(folder, place)
             mixer.adapt(images, name, folder=place, overwrite=True)
     print(f"{len(images)} images; chiasm mix {output or options.model} {SIGN}{name} IMAGE.jpg")

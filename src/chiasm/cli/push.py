@@ -16,8 +16,8 @@ def parser(argv: Sequence[str]) -> Parser:
     """What may be given."""
     parser = Parser(
         usage="chiasm push MODEL USER/NAME [--public]",
-        description="Upload a model, its card and the figure of the card, which shows images of your data. "
-        "A new repository is private.",
+        description="Upload a model, its card, the figure of the card, which shows images of your data, and "
+        "the people that it was adapted to, by name. A new repository is private.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run or its model folder")
     parser.add_argument("repo", metavar="USER/NAME", help="the repository on the Hub")
@@ -27,6 +27,10 @@ def parser(argv: Sequence[str]) -> Parser:
 
 def run(options: Namespace) -> None:
     """Upload, and print where to."""
+    from chiasm.checkpoint import model_folder
     from chiasm.hub import push
+    from chiasm.people import SIGN, people_of
 
     print(push(options.model, options.repo, public=options.public))
+    if people := people_of(model_folder(options.model)):
+        print(f"with {', '.join(f'{SIGN}{name}' for name in people)}")

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from chiasm.config import DataConfig
 from chiasm.encoding.on_ray import encode_on_ray
-from chiasm.encoding.work import ABOUT, FAILED, PART, EncodingError, encode_part, open_work, text_of
-from chiasm.files import remove_partials, write_atomically
+from chiasm.encoding.work import ABOUT, FAILED, PART, EncodingError, encode_part, open_work
+from chiasm.files import remove_partials, text_of, write_atomically
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,7 +76,9 @@ def encode_source(
         done = total - sum(len(work.places(number)) for number in missing)
         with tqdm(total=total, initial=done, desc="encoding", unit=" images", disable=not progress_bar) as bar:
             if on == "ray" and missing:
-                encoded = encode_on_ray(str(model), source, work, missing, bar.update)
+                # Workers have other working folders.
+                place = str(Path(model).absolute()) if Path(model).exists() else str(model)
+                encoded = encode_on_ray(place, DataConfig(source=source).source, work, missing, bar.update)
             else:
                 encoded = ((number, encode_part(work, number, bar.update)) for number in missing)
             for number, table in encoded:

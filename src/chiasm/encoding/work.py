@@ -19,6 +19,7 @@ from chiasm.data.decode import Decoded, Refused
 from chiasm.data.find_source import find_source
 from chiasm.data.image_set import UNLABELLED
 from chiasm.data.sources.source import Listing, Source
+from chiasm.files import text_of
 from chiasm.mixing import Mixer
 from chiasm.networks import CrossModel
 
@@ -147,8 +148,3 @@ def _batches(
             batch.clear()
     if batch:
         yield np.stack(batch)
-
-
-def text_of(name: str) -> str:
-    """A name that may be no text, as files' names need not be, in letters that every file holds."""
-    return name.encode("utf-8", "backslashreplace").decode()

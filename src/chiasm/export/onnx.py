@@ -17,7 +17,7 @@ from chiasm.export.about import HeldOut, describe, held_out
 from chiasm.export.error import ExportError
 from chiasm.export.graphs import require_packages, write_graphs, write_int8
 from chiasm.export.parity import NUM_IMAGES, in_onnxruntime, measure_parity, require_parity
-from chiasm.files import folder_written_whole, write_atomically
+from chiasm.files import folder_written_whole, is_free, write_atomically
 from chiasm.networks import CrossModel
 
 CONFIG_FILE = "config.json"
@@ -70,10 +70,10 @@ def new_folder(folder: Path) -> AbstractContextManager[Path]:
     Raises:
         ExportError: if something is there.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if not is_free(folder):
         raise ExportError(f"--output: {folder} exists; give a new folder.")
     folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    return folder_written_whole(folder.absolute())
+    return folder_written_whole(folder, new=True)
 
 
 def make_graphs(path: Path, place: Path, *, int8: bool, progress_bar: bool) -> Graphs:
