@@ -242,6 +242,18 @@ def test_a_folder_s_own_mixes_and_what_cannot_be_read_are_left_out_and_told(
     assert "holds no image to learn from but 1 image that chiasm wrote;" in capsys.readouterr().err
 
 
+def test_a_person_who_was_replaced_or_removed_is_so_at_once(run: Path, photos: Path) -> None:
+    images, mixer = sorted(photos.iterdir()), Mixer.load(run)
+    mixer.adapt(images, "anna", folder=run)
+    before = np.asarray(mixer.mix("@anna", images[0]))
+    Mixer.load(run).adapt(images[:1], "anna", folder=run, overwrite=True)
+    assert not np.array_equal(np.asarray(mixer.mix("@anna", images[0])), before)
+    (run / "model" / "people" / "anna.safetensors").unlink()
+    assert mixer.people == []
+    with pytest.raises(PersonError, match="@anna"):
+        mixer.mix("@anna", images[0])
+
+
 def test_a_person_that_could_not_be_saved_is_not_known(
     run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,8 +311,11 @@ def test_a_person_that_is_not_here_is_told_with_those_that_are(run: Path, photos
     for name, words in (("cleo", "it has @ben"), ("../../x", "give 1 to")):
         with pytest.raises(PersonError, match=words):
             mixer.mix(f"@{name}", photos / "0.png")
-    with pytest.raises(ValueError, match="has that person"):
+    with pytest.raises(PersonError, match="has a person ben already"):
         mixer.adapt(photos / "1.png", "ben")
+    mixer.adapt(photos / "0.png", "dan")
+    with pytest.raises(ValueError, match="has that person"):
+        mixer.adapt(photos / "1.png", "dan")
     with pytest.raises(PersonError, match="no such person"):
         Mixer(load_model(run), "cpu").mix("@ben", photos / "0.png")
 

@@ -150,7 +150,10 @@ class Mixer:
         code = adapt_code(self.model, np.stack(squares))
         if place is not None:
             save_person(place, name, code, self._digest)
-        self._people[name] = code
+        if place is not None and place == self._folder:
+            self._people.pop(name, None)  # read from there, see _person
+        else:
+            self._people[name] = code
         return code.numpy()
 
     def encode(self, images: Images) -> Codes:
@@ -294,11 +297,12 @@ class Mixer:
 
     def _person(self, name: str) -> NDArray[np.float32]:
         """The extended code A of a person, [1, extended]."""
-        if name not in self._people:
-            if self._folder is None:
-                raise PersonError(f"{SIGN}{name}: this mixer has no such person; see Mixer.adapt")
-            self._people[name] = load_person(self._folder, name, self.model.generator.extended_a, self._digest)
-        return self._people[name].numpy()
+        if name in self._people:
+            return self._people[name].numpy()
+        if self._folder is None:
+            raise PersonError(f"{SIGN}{name}: this mixer has no such person; see Mixer.adapt")
+        # Read each time: another process may replace or remove somebody.
+        return load_person(self._folder, name, self.model.generator.extended_a, self._digest).numpy()
 
     @cached_property
     def _digest(self) -> str:

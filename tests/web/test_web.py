@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shutil
 import signal
 import socket
 import struct
@@ -15,6 +16,7 @@ import gradio as gr
 import httpx
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from chiasm.checkpoint import load_model, save_model
@@ -88,6 +90,31 @@ def test_a_group_has_a_limit(tmp_path: Path, photos: list[Path], monkeypatch: py
     assert "holds 3" in refused[0]
 
 
+def test_an_upload_that_was_kept_as_a_group_is_nowhere_else(tmp_path: Path, photos: list[Path]) -> None:
+    served = ServedFolder.of(tmp_path / "new")
+    served.temporary.mkdir(parents=True)
+    uploads = [shutil.copy(path, served.temporary) for path in photos]
+    tab = TrainTab(served, Job(served.own), local=True)
+    assert "3 images are now in the group anna" in tab.add("mine", "anna", [*uploads, str(photos[0])])[0]
+    assert list(served.temporary.iterdir()) == []
+    assert photos[0].is_file()
+    assert "not here any more" in read_pictures(uploads, 16, "crop", 8)[1][0]
+    tab.delete("mine")
+    assert [path for path in served.own.rglob("*") if path.is_file()] == []
+
+
+def test_a_photograph_of_a_telephone_names_the_extra_that_reads_it(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("chiasm.web.uploads.FORMATS", {"JPEG": ".jpg"})
+    (tmp_path / "a.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    assert "chiasm[heif]" in refuse(tmp_path / "a.HEIC")
+    without = (
+        "import sys; sys.modules['pillow_heif'] = None; from chiasm.web import uploads as u; print(u.FORMATS, u.LIMITS)"
+    )
+    said = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, check=True).stdout
+    assert "WEBP" in said
+    assert "HEI" not in said
+
+
 def test_served_is_a_run_a_folder_of_runs_or_a_new_folder(runs: Path, tmp_path: Path) -> None:
     assert ServedFolder.of(runs).models == ["trained"]
     by_run = ServedFolder.of(runs / "trained")
@@ -109,6 +136,10 @@ def test_a_port_in_use_and_a_missing_extra_are_one_line(tmp_path: Path, monkeypa
         port = taken.getsockname()[1]
         assert main(["serve", str(tmp_path), "--port", str(port)]) == 2
     assert f"--port {port}" in capsys.readouterr().err
+    (tmp_path / "web").mkdir()
+    with FileLock(tmp_path / "web" / "serve.lock"):
+        assert main(["serve", str(tmp_path), "--port", "0"]) == 2
+    assert f"{tmp_path} is served by another process" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["serve", str(tmp_path)]) == 2
     assert "pip install 'chiasm[web]'" in capsys.readouterr().err

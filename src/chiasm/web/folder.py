@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,6 +76,12 @@ class ServedFolder:
     def empty_temporary(self) -> None:
         """Remove what browsers have uploaded to be mixed."""
         shutil.rmtree(self.temporary, ignore_errors=True)
+
+    def forget(self, uploads: Iterable[str]) -> None:
+        """Remove some of these, so that nobody keeps what is deleted elsewhere."""
+        for path in map(Path, uploads):
+            if path.is_relative_to(self.temporary):
+                path.unlink(missing_ok=True)
 
     @property
     def runs(self) -> list[str]:

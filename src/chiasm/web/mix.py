@@ -90,7 +90,7 @@ def build(served: ServedFolder, model: gr.Dropdown) -> Connect:
 
     for file, clear, side in zip(files, controls.clears, sides, strict=True):
         then_mix(file.change(tab.upload, [model, file, side], [side, told], **QUIET))
-        then_mix(clear.click(lambda: (None, Side(), ""), None, [file, side, told], **QUIET))
+        then_mix(clear.click(lambda side: (None, Side(people=side.people), ""), side, [file, side, told], **QUIET))
     then_mix(controls.gallery.select(tab.pick, [model, controls.which, *sides], [*sides, told], **QUIET))
     then_mix(model.change(tab.show, *shown, **QUIET))
     then_mix(controls.people.input(tab.choose, [sides[0], controls.people], sides[0], **QUIET))

@@ -12,6 +12,7 @@ from chiasm.config import Config
 from chiasm.data import load_names
 from chiasm.data.decode import Refused
 from chiasm.data.find_source import find_source
+from chiasm.files import text_of
 from chiasm.image_like import Prepared
 from chiasm.mixing import Mixer
 from chiasm.runs import WEIGHTS_FILE, RunFolder
@@ -63,7 +64,7 @@ def examples(folder: RunFolder, config: Config) -> list[Picture]:
     chosen = list(dict.fromkeys([*index[np.sort(first)][:NUM_EXAMPLES].tolist(), *index.tolist()]))[:NUM_EXAMPLES]
     decoded = source.decode(chosen, config.model.side_px, config.data.fit)
     return [
-        Picture(listing.names[i], image.pixels)
+        Picture(text_of(listing.names[i]), image.pixels)
         for i, image in zip(chosen, decoded, strict=True)
         if not isinstance(image, Refused)
     ]
@@ -91,5 +92,5 @@ def _trained_images(served: ServedFolder, folder: RunFolder, config: Config, ver
     searched = np.sort(np.random.default_rng(0).permutation(index)[:MAX_SEARCHED])
     pixels = images.gather(searched)
     a, b = load_mixer(folder).encode(map(Prepared, pixels))
-    pictures = [Picture(images.names[i], image) for i, image in zip(searched.tolist(), pixels, strict=True)]
+    pictures = [Picture(text_of(images.names[i]), image) for i, image in zip(searched.tolist(), pixels, strict=True)]
     return Trained(pictures, len(index), a, b)

@@ -6,11 +6,13 @@ import ctypes
 import ipaddress
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
 
 from chiasm.config import ConfigError
 from chiasm.web.folder import ServedFolder
@@ -51,16 +53,36 @@ def serve(path: Path, *, host: str = "127.0.0.1", port: int = 7860) -> None:
 
     address, port = listening.getsockname()[:2]
     local = ipaddress.ip_address(address).is_loopback
-    served.empty_temporary()
-    served.temporary.mkdir(parents=True)
-    job = Job(served.own)
-    app = make_app(served, job, local=local, host=host)
-    shown = f"[{address}]" if ":" in address else address
-    print(f"chiasm is at http://{shown}:{port} (Ctrl-C ends it)", flush=True)
-    if not local:
-        print("everybody who reaches this address can use the page: it has no password", flush=True)
-    settings = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GOODBYE_S)
-    uvicorn.Server(settings).run(sockets=[listening])
+    with listening, _alone(served):
+        served.empty_temporary()
+        served.temporary.mkdir(parents=True)
+        job = Job(served.own)
+        app = make_app(served, job, local=local, host=host)
+        shown = f"[{address}]" if ":" in address else address
+        print(f"chiasm is at http://{shown}:{port} (Ctrl-C ends it)", flush=True)
+        if not local:
+            print("everybody who reaches this address can use the page: it has no password", flush=True)
+        settings = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GOODBYE_S)
+        uvicorn.Server(settings).run(sockets=[listening])
+
+
+@contextmanager
+def _alone(served: ServedFolder) -> Iterator[None]:
+    """Keep other processes from serving a folder: they would empty each other's uploads.
+
+    Raises:
+        ConfigError: if another process serves it.
+    """
+    served.own.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(served.own / "serve.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(f"serve: {served.root} is served by another process; stop it, or serve another.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _share_arenas() -> None:

@@ -113,6 +113,7 @@ class TrainTab:
         if not (group.strip() and files):
             return message(["Give the group a name and at least one image."]), self.groups(collection), files, group
         num, refused = keep_group(self._collection(collection), group, files)
+        self.served.forget(files)
         kept = [f"{num} images are now in the group {safe_name(group)}."] if num else []
         said = message(kept, alarming=False) + message(refused)
         return said, self.groups(collection), None, "" if num else group

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from chiasm.config import Fit
-from chiasm.data.decode import Refused, decode_file
+from chiasm.data.decode import HAS_HEIF, Refused, decode_file
+from chiasm.data.files import HEIF_EXTENSIONS
+from chiasm.files import text_of
 
 MAX_FILE_MB = 20
 MAX_PIXELS = 64_000_000
@@ -29,11 +31,12 @@ FORMATS = {
     "BMP": ".bmp",
     "GIF": ".gif",
     "TIFF": ".tif",
-    "HEIF": ".heic",
+    **({"HEIF": ".heic"} if HAS_HEIF else {}),
 }
 """Those whose decoders run no other program, with the ending under which they are kept."""
 LIMITS = (
-    f"JPEG, PNG, WebP, HEIC, GIF, BMP or TIFF; up to {MAX_FILE_MB} MB and {MAX_PIXELS // 1_000_000} megapixels each"
+    f"JPEG, PNG, WebP, {'HEIC, ' if HAS_HEIF else ''}GIF, BMP or TIFF; up to {MAX_FILE_MB} MB and "
+    f"{MAX_PIXELS // 1_000_000} megapixels each"
 )
 CHECK_SIDE_PX = 64
 MAX_NAME = 60
@@ -55,12 +58,14 @@ def read_pictures(paths: Sequence[str], side_px: int, fit: Fit, limit: int) -> t
         if isinstance(decoded, Refused):
             refused.append(f"{path.name}: {decoded.reason}.")
         else:
-            pictures.append(Picture(path.name, decoded.pixels))
+            pictures.append(Picture(text_of(path.name), decoded.pixels))
     return pictures, refused
 
 
 def refuse(path: Path) -> str:
     """Why a file is not even decoded; "" where it may be. Only its header is read."""
+    if not path.is_file():  # as a group it is kept elsewhere
+        return "not here any more; give it again"
     num_bytes = path.stat().st_size
     if num_bytes > MAX_FILE_MB * 1_000_000:
         return f"{num_bytes / 1e6:.0f} MB, the limit is {MAX_FILE_MB} MB; shrink it first"
@@ -72,7 +77,8 @@ def refuse(path: Path) -> str:
     except Image.DecompressionBombError:
         return f"far too many pixels, the limit is {MAX_PIXELS // 1_000_000} megapixels; shrink it first"
     except UnidentifiedImageError:
-        return "not an image of a kind that this page takes"
+        remedy = "; pip install 'chiasm[heif]' reads these" if path.suffix.lower() in HEIF_EXTENSIONS else ""
+        return f"not an image of a kind that this page takes{remedy}"
     # Pillow's decoders raise OSError, SyntaxError, struct.error and more on broken files.
     except Exception as error:
         return f"cannot be read ({type(error).__name__})"
