@@ -89,10 +89,12 @@ def test_no_folder_of_the_owner_s_machine_is_shown(source: str, shown: str, run:
     assert public_source(source) == shown
     folder, config = RunFolder.open(run)
     text = (run / "config.yaml").read_text().replace("source: avatars", f"source: {source}")
+    text = text.replace("pairs: null", "pairs: /home/anna/pairs.csv").replace("on: class", "on: pairs")
     (run / "config.yaml").write_text(text)
     folder, config = RunFolder.open(run)
     write_card(folder, config, alarms=[])
     assert f"| source | {shown} |" in card_of(run)
+    assert "pairs: pairs.csv" in card_of(run)
     assert "/home" not in card_of(run)
     assert "/data" not in card_of(run)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import chiasm.checkpoint
 from chiasm.checkpoint import (
@@ -21,6 +22,7 @@ from chiasm.checkpoint import (
     saved_steps,
 )
 from chiasm.networks import CrossModel
+from chiasm.presets import tiny
 
 
 def test_a_saved_model_generates_the_same(model: CrossModel, tmp_path: Path) -> None:
@@ -62,6 +64,18 @@ def test_a_model_remembers_the_codes_that_it_hands_out(model: CrossModel, tmp_pa
     model.codes_b = None
     save_model(model, tmp_path)
     with pytest.raises(CheckpointError, match="codes_b is missing"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(30_000, 30_000, 0), (3, 2, 2), (3, 2)])
+def test_codes_of_another_width_are_refused_without_making_place_for_them(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    model = CrossModel(dataclasses.replace(tiny().model, neighbours_b=2)).eval()
+    save_model(model, tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors") | {"codes_b": torch.zeros(shape)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="codes_b"):
         load_model(tmp_path)
 
 

@@ -52,6 +52,7 @@ def write_card(run: RunFolder, config: Config, *, alarms: Sequence[str], evaluat
     last = {key: value for row in read_metrics(run.metrics) for key, value in row.items()}
     settings = to_dict(config)
     settings["data"]["source"] = source = public_source(config.data.source)
+    settings["data"]["pairs"] = config.data.pairs and Path(config.data.pairs).name
     template = Environment(undefined=StrictUndefined, keep_trailing_newline=True).from_string(
         files("chiasm").joinpath("card.md.j2").read_text(encoding="utf-8")
     )

@@ -63,8 +63,8 @@ def load_model(path: Path) -> CrossModel:
     model = read_networks(folder / MODEL_FILE)
     tensors = _read_tensors(folder / WEIGHTS_FILE)
     codes_b = tensors.get("codes_b")
-    if model.codes_b is not None and codes_b is not None and codes_b.ndim == 3:
-        model.codes_b = torch.zeros(*codes_b.shape[:2], model.config.code_b)
+    if model.codes_b is not None and codes_b is not None and codes_b.shape[2:] == (model.config.code_b,):
+        model.codes_b = torch.zeros(codes_b.shape)  # as large as the file's
     misfit = find_misfit(model.state_dict(), tensors)
     if misfit is not None:
         raise CheckpointError(

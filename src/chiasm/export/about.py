@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.card import public_source
 from chiasm.data import DataError, ImageSet, load_split, open_data
 from chiasm.evaluation.triplets import Triplets, sample_triplets
 from chiasm.networks import CrossModel
@@ -49,8 +50,7 @@ def describe(path: Path, model: CrossModel) -> dict[str, Any]:
     folder, config = _run_folder(path), model.config
     trained_on = None
     if folder is not None:
-        source = RunFolder.open(folder)[1].data.source
-        trained_on = source if source.startswith("hf:") else Path(source).name  # not where it lay
+        trained_on = public_source(RunFolder.open(folder)[1].data.source)
     return {
         "name": (folder or path).resolve().name,
         "trained_on": trained_on,

@@ -52,7 +52,9 @@ function add(files, factor) {
 
 function remove(item, factor) {
   enqueue(async () => {
-    items[factor].splice(items[factor].indexOf(item), 1);
+    const place = items[factor].indexOf(item);
+    if (place < 0) return; // asked for twice
+    items[factor].splice(place, 1);
     showList(factor);
     element(`files-${factor}`).focus();
     await showResults(await loaded);
