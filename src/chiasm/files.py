@@ -80,7 +80,7 @@ def folder_written_whole(path: Path, *, new: bool = False) -> Iterator[Path]:
         yield partial
         _sync_folder(partial)
         if path.exists():
-            path.rmdir() if new else shutil.rmtree(path)
+            (Path.rmdir if new else shutil.rmtree)(path)
         partial.replace(path)
         _sync_folder(path.parent)
     finally:

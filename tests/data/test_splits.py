@@ -169,3 +169,5 @@ def test_things_stay_whole(image_set, seed):
 def test_of_two_things_one_is_to_learn_from(image_set):
     split = make_split(image_set([UNLABELLED] * 4), DataConfig(held_out=0.01), np.array([0, 0, 1, 1]))
     assert (len(split.train), len(split.val), len(split.test)) == (2, 2, 0)
+    one = make_split(image_set([UNLABELLED] * 10), DataConfig(), np.zeros(10, dtype=np.int64))
+    assert len(one.train) > len(one.val) > 0

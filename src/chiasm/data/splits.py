@@ -72,8 +72,8 @@ def make_split(images: ImageSet, config: DataConfig, things: Indices | None = No
     rng = np.random.default_rng([config.split_seed, 0x5117])
     if images.partition is not None:
         return _official_split(images, images.partition, config.held_out, rng)
-    if things is not None:
-        return _split_of_things(things, config.held_out, rng)
+    if things is not None and len(np.unique(each := _each_a_thing(things))) > 1:
+        return _split_of_things(each, config.held_out, rng)
     part_of_class = _hold_out_classes(images.classes, config.held_out_classes, rng)
     in_val_classes = part_of_class == 1
     in_test_classes = part_of_class == 2
@@ -94,11 +94,14 @@ def _official_split(images: ImageSet, partition: Sequence[str], held_out: float,
     return Split(train, val, test, none, none)
 
 
+def _each_a_thing(things: Indices) -> Indices:
+    """The same with a thing for each image that shows one of its own."""
+    alone = things == UNLABELLED
+    return np.where(alone, things.max() + np.cumsum(alone), things)
+
+
 def _split_of_things(things: Indices, held_out: float, rng: np.random.Generator) -> Split:
-    alone = np.flatnonzero(things == UNLABELLED)
-    things = things.copy()
-    things[alone] = things.max() + 1 + np.arange(len(alone))
-    order = rng.permutation(things.max() + 1)
+    order = rng.permutation(np.unique(things))
     num = min(max(1, round(held_out * len(order))), len(order) - 1)  # one to validate with, one to learn from
     val, test = np.isin(things, order[: num - num // 2]), np.isin(things, order[num - num // 2 : num])
     none = np.zeros(0, dtype=np.int64)
