@@ -60,14 +60,14 @@ BREACHES = (
     Breach(
         "training images alone say whether code A is the mean over mirror images",
         "training/fit.py",
-        "train = make_split(images, config.data).train",
+        "train = _new_split(images, config).train",
         f"train = __import__('numpy').{EVERYTHING.removeprefix('np.')}",
     ),
     Breach(
         "the labels of held-out images are not known to training",
         "training/loop.py",
-        "keep_classes(hide_labels(images, config.data), split.train)",
-        "hide_labels(images, config.data)",
+        "keep_classes(hide_labels(images, config.data, split.all), split.train)",
+        "hide_labels(images, config.data, split.all)",
     ),
     Breach(
         "validation does not look at the test part",

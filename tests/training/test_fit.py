@@ -17,7 +17,7 @@ from PIL import Image
 from chiasm.batch import Batch
 from chiasm.checkpoint import load_model, load_state
 from chiasm.config import Config, ConfigError, GanConfig, LossConfig
-from chiasm.data import UNLABELLED, load_split, of_each_class, open_data
+from chiasm.data import UNLABELLED, come_first, load_split, of_each_class, open_data
 from chiasm.inference import read_codes
 from chiasm.networks import CrossModel
 from chiasm.networks.hand_out import class_filter
@@ -170,7 +170,8 @@ def test_a_model_learns_what_of_code_a_says_the_class(config: Config, tmp_path: 
     model, images = load_model(run), open_data(config.data, config.model.side_px, progress_bar=False)
     index = of_each_class(images, load_split(run / "split.json", images).train, config.train.seed)
     a = read_codes(model, images.gather(index.ravel()))[0].unflatten(0, index.shape)
-    mean, matrix = class_filter(a, gain=1.5, components=3)
+    counted = torch.from_numpy(come_first(index))
+    mean, matrix = class_filter(a, gain=1.5, components=3, counted=counted)
     assert torch.allclose(model.mean_a, mean, atol=1e-5)
     assert torch.allclose(model.filter_a, matrix, atol=1e-3)
 
