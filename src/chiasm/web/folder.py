@@ -78,7 +78,7 @@ class ServedFolder:
         shutil.rmtree(self.temporary, ignore_errors=True)
 
     def forget(self, uploads: Iterable[str]) -> None:
-        """Remove some of these, so that nobody keeps what is deleted elsewhere."""
+        """Remove some uploads from `temporary`, which are kept elsewhere and may be deleted there."""
         for path in map(Path, uploads):
             if path.is_relative_to(self.temporary):
                 path.unlink(missing_ok=True)
