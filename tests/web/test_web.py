@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import shutil
 import signal
 import socket
@@ -137,9 +138,11 @@ def test_a_port_in_use_and_a_missing_extra_are_one_line(tmp_path: Path, monkeypa
         assert main(["serve", str(tmp_path), "--port", str(port)]) == 2
     assert f"--port {port}" in capsys.readouterr().err
     (tmp_path / "web").mkdir()
+    before = dict(os.environ)
     with FileLock(tmp_path / "web" / "serve.lock"):
         assert main(["serve", str(tmp_path), "--port", "0"]) == 2
     assert f"{tmp_path} is served by another process" in capsys.readouterr().err
+    assert dict(os.environ) == before  # or the process would stay away from the network
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["serve", str(tmp_path)]) == 2
     assert "pip install 'chiasm[web]'" in capsys.readouterr().err

@@ -44,16 +44,15 @@ def serve(path: Path, *, host: str = "127.0.0.1", port: int = 7860) -> None:
         ConfigError: for a path, host or port that cannot be used.
     """
     served = ServedFolder.of(path)
-    listening = _listen(host, port)
-    _stay_inside(served)
-    _share_arenas()
-    import uvicorn
+    with _listen(host, port) as listening, _alone(served):
+        _stay_inside(served)
+        _share_arenas()
+        import uvicorn
 
-    from chiasm.web.job import Job
+        from chiasm.web.job import Job
 
-    address, port = listening.getsockname()[:2]
-    local = ipaddress.ip_address(address).is_loopback
-    with listening, _alone(served):
+        address, port = listening.getsockname()[:2]
+        local = ipaddress.ip_address(address).is_loopback
         served.empty_temporary()
         served.temporary.mkdir(parents=True)
         job = Job(served.own)
