@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,6 +32,11 @@ def count_decoded(monkeypatch):
 
     monkeypatch.setattr(Folder, "decode", decode)
     return decoded
+
+
+def caches(cache_dir: Path) -> list[Path]:
+    """The folders that hold decoded images, or would: what is hidden beside them are locks."""
+    return [path for path in cache_dir.iterdir() if path.suffix != ".lock"]
 
 
 def open_photos(photos, side_px=8, **options):
@@ -76,18 +83,18 @@ def test_added_file_and_changed_labels_are_seen(photos, write_image):
 @pytest.mark.parametrize("name", ["images.npy", "index.json", "classes.npy", "sizes.npy"])
 def test_damaged_cache_is_rebuilt(photos, cache_dir, count_decoded, name):
     whole = np.array(open_photos(photos).images)
-    [place] = cache_dir.iterdir()
+    [place] = caches(cache_dir)
     os.truncate(place / name, (place / name).stat().st_size // 2)
     np.testing.assert_array_equal(open_photos(photos).images, whole)
     assert len(count_decoded) == 10
-    assert [p.name for p in cache_dir.iterdir()] == [place.name]
+    assert caches(cache_dir) == [place]
 
 
 def test_a_cache_whose_parts_are_damaged_is_rebuilt(tmp_path, cache_dir, write_image, count_decoded):
     for part in ("train", "val", "test"):
         write_image(tmp_path / "photos" / part / "a" / "0.png")
     assert open_photos(tmp_path / "photos").partition == ("test", "train", "val")
-    [place] = cache_dir.iterdir()
+    [place] = caches(cache_dir)
     os.truncate(place / "partition.npy", 0)
     assert open_photos(tmp_path / "photos").partition == ("test", "train", "val")
     assert len(count_decoded) == 6
@@ -103,11 +110,21 @@ def test_interrupted_building_leaves_nothing(photos, cache_dir, monkeypatch):
         patch.setattr(Folder, "decode", interrupt)
         with pytest.raises(KeyboardInterrupt):
             open_photos(photos)
-    assert list(cache_dir.iterdir()) == []
+    assert caches(cache_dir) == []
     assert len(open_photos(photos)) == 5
 
 
-def test_two_at_once_agree(photos, cache_dir):
+def test_what_a_killed_decoding_has_left_goes_with_the_next(photos, cache_dir):
+    open_photos(photos)
+    [place] = caches(cache_dir)
+    left = place.rename(place.with_name(f".{place.name}.{'a' * 32}"))
+    other = shutil.copytree(left, left.with_name(f".another.{'a' * 32}"))
+    assert len(open_photos(photos)) == 5
+    assert not left.exists()
+    assert other.exists()
+
+
+def test_of_two_at_once_one_decodes(photos, cache_dir, count_decoded):
     together = threading.Barrier(2)
     original = Folder.listing
     results = []
@@ -127,7 +144,8 @@ def test_two_at_once_agree(photos, cache_dir):
     for thread in threads:
         thread.join(timeout=10)
     np.testing.assert_array_equal(results[0].images, results[1].images)
-    assert len(list(cache_dir.iterdir())) == 1
+    assert len(caches(cache_dir)) == 1
+    assert len(count_decoded) == 5
 
 
 def test_unusable_files_are_skipped_and_named(photos, write_image):

@@ -6,14 +6,16 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -24,7 +26,7 @@ from chiasm.data.image_set import DataError, ImageSet, Pixels
 from chiasm.data.on_demand import OnDemand
 from chiasm.data.packed_strings import PackedStrings
 from chiasm.data.sources.source import Listing, Source
-from chiasm.files import read_json
+from chiasm.files import folder_written_whole, read_json, remove_partials
 
 FORMAT = 3
 """Raise it whenever the files of a cache change their meaning."""
@@ -76,11 +78,11 @@ def open_cached(
     listing = source.listing()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=place.parent) as name:
-            building = Path(name) / "cache"
-            building.mkdir()
-            _build(source, listing, side_px, fit, building, progress_bar, pixels)
-            _publish(building, place)
+        with _turn(place):
+            if _load(place, source, side_px, fit) is None:  # another process may have made it meanwhile
+                remove_partials(place.parent, place.name)
+                with folder_written_whole(place) as building:
+                    _build(source, listing, side_px, fit, building, progress_bar, pixels)
     except OSError as error:
         raise DataError(
             f"{place.parent}: the cache of decoded images cannot be written ({error}); "
@@ -96,6 +98,21 @@ def cache_key(source: Source, side_px: int, fit: Fit) -> str:
     """The name of a cache: a hash of the source's fingerprint and of the transform."""
     transform = f"{FORMAT} {decode.VERSION} {side_px} {fit}\n"
     return hashlib.sha256((transform + source.fingerprint()).encode(errors="surrogateescape")).hexdigest()
+
+
+@contextmanager
+def _turn(place: Path) -> Iterator[None]:
+    """One process at a time makes a cache; the others wait and use it."""
+    lock = FileLock(place.with_name(f".{place.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print("waiting for another process, which prepares the same images", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _build(
@@ -170,7 +187,7 @@ def _require_space(folder: Path, num_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < num_bytes:
         raise DataError(
-            f"{folder.parent.parent}: the decoded images need {num_bytes / 1e9:.1f} GB and "
+            f"{folder.parent}: the decoded images need {num_bytes / 1e9:.1f} GB and "
             f"{free / 1e9:.1f} GB are free; set CHIASM_CACHE to a larger disk, or lower model.side_px."
         )
 
@@ -211,28 +228,6 @@ def _write_index(
         "skipped": skipped,
     }
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
-
-
-def _publish(building: Path, place: Path) -> None:
-    """Moves a finished cache to its place, where another process may have put the same one meanwhile."""
-    if place.exists():
-        if _is_whole(place):
-            return
-        os.replace(place, building.parent / "damaged")
-    try:
-        os.replace(building, place)
-    except OSError:
-        if not _is_whole(place):
-            raise
-
-
-def _is_whole(place: Path) -> bool:
-    try:
-        index, arrays, _ = _read(place)
-        partition = _load_partition(place) if index["has_partition"] else arrays["classes"]
-        return len(partition) == len(arrays["classes"]) > 0
-    except UNUSABLE:
-        return False
 
 
 def _load(place: Path, source: Source, side_px: int, fit: Fit) -> ImageSet | None:
