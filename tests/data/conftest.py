@@ -38,14 +38,16 @@ def write_image() -> Callable[..., Path]:
 
 @pytest.fixture
 def image_set() -> Callable[..., ImageSet]:
-    """A set in memory whose image i has the value i (mod 256) everywhere."""
+    """A set in memory whose image i has the value i (mod 256) everywhere, but for a pixel that tells 0 from 256."""
 
     def build(classes: list[int], **fields: object) -> ImageSet:
         n = len(classes)
         values = np.arange(n, dtype=np.uint8).reshape(n, 1, 1, 1)
+        images = np.broadcast_to(values, (n, 3, 4, 4)).copy()
+        images[:, 2, 3, 3] += (np.arange(n) // 256).astype(np.uint8)
         num_classes = max([*classes, UNLABELLED]) + 1
         defaults: dict[str, object] = {
-            "images": np.broadcast_to(values, (n, 3, 4, 4)).copy(),
+            "images": images,
             "names": tuple(f"p{i}" for i in range(n)),
             "classes": np.array(classes, dtype=np.int64),
             "class_names": tuple(f"c{i}" for i in range(num_classes)),

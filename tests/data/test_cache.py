@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import threading
@@ -202,6 +203,7 @@ def test_without_pixels_images_are_decoded_whenever_they_are_asked_for(photos, c
         np.testing.assert_array_equal(images.images[1], kept.images[1])
         np.testing.assert_array_equal(np.concatenate(list(images.parts())), kept.images)
         np.testing.assert_array_equal(images.digests(), kept.digests())
+    np.testing.assert_array_equal(dataclasses.replace(kept, known_digests=None).digests(), kept.digests())
     count_decoded.clear()
     opened[0].gather(np.array([1, 1]))
     assert count_decoded == [2, 2]  # the second usable image is the third file

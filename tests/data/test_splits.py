@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import astuple
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from chiasm.config import DataConfig
-from chiasm.data import UNLABELLED, DataError
+from chiasm.data import UNLABELLED, DataError, ImageSet
 from chiasm.data.splits import load_split, make_split, save_split, split_of_new
 
 
@@ -151,6 +152,46 @@ def test_of_new_images_those_of_classes_that_were_trained_on_are_apart(image_set
 def test_a_set_without_a_new_image_is_refused(image_set):
     with pytest.raises(DataError, match="all of these 2 images"):
         split_of_new(image_set([0, 0]), np.array([True, True]))
+
+
+def with_copies(images: ImageSet, num: int) -> ImageSet:
+    """The same where the last images are equal to the first ones, and in their classes."""
+    pixels, classes = np.array(images.images), images.classes.copy()
+    pixels[-num:], classes[-num:] = pixels[:num], classes[:num]
+    return dataclasses.replace(images, images=pixels, classes=classes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["many", "uneven", "unlabelled"])
+def test_equal_images_of_a_class_are_in_one_part(name, image_set, seed):
+    images = with_copies(image_set(SETS[name]), 15)
+    split = make_split(images, DataConfig(split_seed=seed, held_out=0.4, held_out_classes=0.2))
+    part = np.concatenate([np.full(len(indices), k) for k, indices in enumerate(astuple(split))])
+    part = part[np.argsort(np.concatenate(astuple(split)))]
+    assert len(part) == len(images)
+    assert (part[-15:] == part[:15]).all()
+    assert len(np.unique(part[-15:])) > 1
+
+
+def test_equal_images_of_two_classes_are_two_images(image_set):
+    images = image_set([0] * 40 + [1] * 40, images=np.tile(image_set([0] * 40).images, (2, 1, 1, 1)))
+    split = make_split(images, DataConfig(held_out=0.5))
+    of_each = [set((split.train[split.train // 40 == label] % 40).tolist()) for label in (0, 1)]
+    assert of_each[0] != of_each[1]
+    assert len(split.all) == 80
+
+
+def test_where_all_images_are_equal_one_is_left_to_validate_with(image_set):
+    split = make_split(image_set([0] * 9, images=np.zeros((9, 3, 4, 4), np.uint8)), DataConfig())
+    assert len(split.train) > len(split.val) > 0
+
+
+def test_what_is_equal_to_a_thing_goes_with_it(image_set):
+    things = np.array([UNLABELLED, 0, 0, 1, 1, *[UNLABELLED] * 20, 1])
+    images = with_copies(image_set([UNLABELLED] * 26), 1)  # the last is of thing 1 and equal to the first, of none
+    for seed in range(20):
+        split = make_split(images, DataConfig(split_seed=seed, held_out=0.5), things)
+        assert sum({0, 3, 4, 25} <= set(part.tolist()) for part in astuple(split)) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -22,13 +22,13 @@ from tqdm import tqdm
 from chiasm.config import Fit
 from chiasm.data import decode
 from chiasm.data.decode import Decoded, Refused
-from chiasm.data.image_set import DataError, ImageSet, Pixels
+from chiasm.data.image_set import DIGEST, DataError, ImageSet, Pixels, digest_of
 from chiasm.data.on_demand import OnDemand
 from chiasm.data.packed_strings import PackedStrings
 from chiasm.data.sources.source import Listing, Source
 from chiasm.files import folder_written_whole, read_json, remove_partials
 
-FORMAT = 3
+FORMAT = 4
 """Raise it whenever the files of a cache change their meaning."""
 
 UNUSABLE = (OSError, ValueError, KeyError, IndexError, TypeError, EOFError)
@@ -123,6 +123,7 @@ def _build(
         _require_space(folder, n * 3 * side_px * side_px)
     kept = np.zeros(n, dtype=bool)
     sizes = np.zeros((n, 2), dtype=np.int64)
+    digests = np.zeros(n, dtype=DIGEST)
     skipped = list(listing.skipped)
     with (folder / "images.npy" if pixels else Path(os.devnull)).open("wb") as file:
         _write_header(file, 0, side_px)
@@ -133,13 +134,16 @@ def _build(
                 skipped.append((listing.names[i], result.reason))
             else:
                 file.write(result.pixels.tobytes())
-                kept[i], sizes[i] = True, result.size
+                kept[i], sizes[i], digests[i] = True, result.size, digest_of(result.pixels)
         file.seek(0)
         _write_header(file, int(kept.sum()), side_px)
     _require_two(int(kept.sum()), skipped)
+    rows = np.flatnonzero(kept)
     if not pixels:
-        np.save(folder / "places.npy", np.flatnonzero(kept))
-    _write_index(folder, listing, kept, sizes, skipped)
+        np.save(folder / "places.npy", rows)
+    np.save(folder / "sizes.npy", sizes[rows])
+    np.save(folder / "digests.npy", digests[rows])
+    _write_index(folder, listing, rows, skipped)
 
 
 def decode_all(source: Source, places: range, side_px: int, fit: Fit) -> Iterator[Decoded | Refused]:
@@ -204,14 +208,11 @@ def _require_two(num_usable: int, skipped: Sequence[tuple[str, str]]) -> None:
 def _write_index(
     folder: Path,
     listing: Listing,
-    kept: NDArray[np.bool_],
-    sizes: NDArray[np.int64],
+    rows: NDArray[np.int64],
     skipped: Sequence[tuple[str, str]],
 ) -> None:
-    rows = np.flatnonzero(kept)
     np.save(folder / "classes.npy", listing.classes[rows])
     np.save(folder / "contents.npy", listing.contents[rows])
-    np.save(folder / "sizes.npy", sizes[rows])
     names = PackedStrings.of(listing.names[row] for row in rows.tolist())
     np.save(folder / "names.npy", names.text)
     np.save(folder / "name_ends.npy", names.ends)
@@ -254,7 +255,7 @@ def _read(place: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]], PackedS
     of_pixels = "places" if (place / "places.npy").exists() else "images"
     if of_pixels == "images" and (place / "images.npy").stat().st_size != index["num_bytes"]:
         raise ValueError(f"{place}: the images are not whole")
-    arrays = {name: _map(place / f"{name}.npy") for name in (of_pixels, "classes", "contents", "sizes")}
+    arrays = {name: _map(place / f"{name}.npy") for name in (of_pixels, "classes", "contents", "sizes", "digests")}
     names = PackedStrings(_map(place / "names.npy"), _map(place / "name_ends.npy"))
     lengths = {len(names), *map(len, arrays.values())}
     if len(lengths) != 1 or names.ends[-1] != len(names.text):
@@ -291,4 +292,5 @@ def _image_set(
         classes=arrays["classes"],
         contents=arrays["contents"],
         sizes=arrays["sizes"],
+        known_digests=arrays["digests"],
     )

@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 
 UNLABELLED = -1
 IMAGES_AT_ONCE = 256
+DIGEST = np.dtype("S32")
+
+
+def digest_of(pixels: NDArray[np.uint8]) -> bytes:
+    """A hash of an image's pixels, in DIGEST's form."""
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16).hexdigest().encode()
 
 
 @runtime_checkable
@@ -53,6 +59,7 @@ class ImageSet:
         skipped: for each file that could not be used, its name and the reason.
         ignored: in words, what else lies beside the images; "" for nothing.
         sizes: [n, 2] width and height in pixels before the image became square, where known.
+        known_digests: [n] digest_of each image, where known.
     """
 
     images: Pixels
@@ -68,6 +75,7 @@ class ImageSet:
     skipped: tuple[tuple[str, str], ...] = field(default=())
     ignored: str = ""
     sizes: NDArray[np.int64] | None = None
+    known_digests: NDArray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -118,11 +126,17 @@ class ImageSet:
             yield self.images[start : start + IMAGES_AT_ONCE]
 
     def digests(self) -> NDArray:
-        """[n] a hash of every image's pixels: equal for equal images alone. Reads every pixel once."""
-        found = (
-            hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for part in self.parts() for image in part
-        )
-        return np.fromiter(found, dtype="S32", count=len(self))
+        """[n] digest_of each image: equal for equal images alone. Reads every pixel once where they are not known."""
+        if self.known_digests is not None:
+            return self.known_digests
+        found = (digest_of(image) for part in self.parts() for image in part)
+        return np.fromiter(found, dtype=DIGEST, count=len(self))
+
+    def first_of_equals(self) -> NDArray[np.int64]:
+        """[n] the first image of the same class, or without one as well, that is equal in every pixel; often itself."""
+        keys = np.rec.fromarrays([self.classes, self.digests()])
+        _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+        return first[group]
 
     def true_mix(self, a_from: NDArray[np.int64], b_from: NDArray[np.int64]) -> NDArray[np.int64]:
         """Which image shows the class of one image with the content of another.

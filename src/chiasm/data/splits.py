@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from chiasm.config import DataConfig
 from chiasm.data.image_set import UNLABELLED, DataError, ImageSet
@@ -53,10 +55,11 @@ def make_split(images: ImageSet, config: DataConfig, things: Indices | None = No
 
     Otherwise whole classes are held out first, then images of each remaining class. A class keeps at
     least two training images if it has them, so a class of two is never cut; a class of five or more
-    gives at least one. Images without another of their class are divided as one group.
+    gives at least one. Images without another of their class are divided as one group. Images of a class that are
+    equal in every pixel count as one and are in one part, so that none that was learned from is called unseen.
 
-    Things, where they are given, stay whole: a fraction `held_out` of them is for `val` and `test`, and no class is
-    held out. So pairs that stand in for classes are learned from, or not seen at all.
+    Things, where they are given, stay whole, with the images equal to theirs: a fraction `held_out` of them is for
+    `val` and `test`, and no class is held out. So pairs that stand in for classes are learned from, or not seen at all.
 
     Args:
         images: the images.
@@ -72,13 +75,17 @@ def make_split(images: ImageSet, config: DataConfig, things: Indices | None = No
     rng = np.random.default_rng([config.split_seed, 0x5117])
     if images.partition is not None:
         return _official_split(images, images.partition, config.held_out, rng)
-    if things is not None and len(np.unique(each := _each_a_thing(things))) > 1:
-        return _split_of_things(each, config.held_out, rng)
+    first = images.first_of_equals()
+    if things is not None and len(np.unique(whole := _belonging_together(things, first))) > 1:
+        return _split_of_things(whole, config.held_out, rng)
     part_of_class = _hold_out_classes(images.classes, config.held_out_classes, rng)
     in_val_classes = part_of_class == 1
     in_test_classes = part_of_class == 2
     rest = np.flatnonzero(part_of_class == 0)
-    train, val, test = _hold_out_images(rest, images.classes, config.held_out, rng)
+    if (first[rest] == rest).sum() < 2:  # there would be nothing to validate with
+        first = np.arange(len(images))
+    parts = _hold_out_images(rest[first[rest] == rest], images.classes, config.held_out, rng)
+    train, val, test = (np.flatnonzero(np.isin(first, part)) for part in parts)
     return Split(train, val, test, np.flatnonzero(in_val_classes), np.flatnonzero(in_test_classes))
 
 
@@ -94,10 +101,13 @@ def _official_split(images: ImageSet, partition: Sequence[str], held_out: float,
     return Split(train, val, test, none, none)
 
 
-def _each_a_thing(things: Indices) -> Indices:
-    """The same with a thing for each image that shows one of its own."""
-    alone = things == UNLABELLED
-    return np.where(alone, things.max() + np.cumsum(alone), things)
+def _belonging_together(things: Indices, first: Indices) -> Indices:
+    """[n] what each image is divided with: all images of its thing, and all that are equal to one of these."""
+    n, shown = len(things), np.flatnonzero(things != UNLABELLED)
+    ends = np.concatenate([np.arange(n), shown]), np.concatenate([first, n + things[shown]])
+    size = n + int(things.max()) + 1
+    links = coo_array((np.ones(len(ends[0])), ends), shape=(size, size))
+    return connected_components(links, directed=False)[1][:n].astype(np.int64)
 
 
 def _split_of_things(things: Indices, held_out: float, rng: np.random.Generator) -> Split:
