@@ -207,7 +207,7 @@ def test_data_shows_what_the_codes_may_be_told_to_ignore(tmp_path: Path, capsys)
 
 def test_a_folder_without_classes_trains_without_labels_and_says_so(tmp_path: Path, capsys) -> None:
     rng = np.random.default_rng(0)
-    for i in range(12):
+    for i in range(24):
         Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
     small = "--model.side_px 16 --model.encoder_widths 8 8 --model.generator_widths 8 8 8 --train.num_val_pairs 2"
     flags = ["--runs", str(tmp_path / "runs"), "--steps", "2", "--train.batch_size", "4", *small.split()]

@@ -16,8 +16,9 @@ from urllib.parse import unquote
 import huggingface_hub.constants
 import numpy as np
 import pytest
+import torch
 
-from chiasm.checkpoint import CheckpointError
+from chiasm.checkpoint import CheckpointError, load_model, save_model
 from chiasm.cli import main
 from chiasm.hub import is_repo
 from chiasm.mixing import Mixer
@@ -194,6 +195,14 @@ def test_people_who_are_pushed_are_named_and_those_who_have_gone_are_removed(
     (run / "model" / "people" / "anna.safetensors").unlink()
     assert main(["push", str(run), "anna/tiny"]) == 0
     assert set(hub.repos["anna/tiny"]) == {*FILES, "people/ben.safetensors", "notes.txt"}
+    model = load_model(run)
+    with torch.no_grad():
+        model.generator.rgb.bias += 1
+    save_model(model, run / "model")
+    capsys.readouterr()
+    assert main(["push", str(run), "anna/tiny"]) == 0
+    assert "@ben" not in capsys.readouterr().out
+    assert set(hub.repos["anna/tiny"]) == {*FILES, "notes.txt"}
 
 
 def test_a_new_repository_is_public_where_that_was_said(hub: Hub, trained: Path) -> None:

@@ -108,6 +108,36 @@ def test_what_is_no_image_is_refused_with_the_shapes_that_are(trained: Path, ima
     assert "give" in str(refused.value)
 
 
+def test_a_pil_image_of_a_broken_file_is_refused(trained: Path, tmp_path: Path) -> None:
+    Image.effect_noise((64, 64), 90).save(tmp_path / "whole.jpg")
+    (tmp_path / "half.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:900])
+    with Image.open(tmp_path / "half.jpg") as image, pytest.raises(DataError, match="PIL image that cannot be read"):
+        Mixer.load(trained).encode(image)
+
+
+@pytest.mark.parametrize(("num_a", "num_b"), [(1, 3), (3, 1), (0, 0), (2, 3)])
+def test_codes_are_generated_in_pairs(num_a: int, num_b: int, trained: Path, images: list[Path]) -> None:
+    mixer = Mixer.load(trained)
+    a, b = mixer.encode(images)
+    with pytest.raises(DataError, match=f"{num_a} codes A and {num_b} codes B"):
+        mixer.generate(a[:num_a], b[:num_b])
+    with pytest.raises(DataError, match="shapes"):
+        mixer.generate(a[:, 1:], b)
+
+
+def test_a_matrix_of_many_images_is_generated_some_at_a_time(trained: Path, images: list[Path], monkeypatch) -> None:
+    mixer = Mixer.load(trained)
+    whole = mixer.matrix(images, images)
+    monkeypatch.setattr("chiasm.inference.BATCH", 4)
+    sizes = []
+    mixer.model.generator.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    parts = mixer.matrix(images, images)
+    assert max(sizes) <= 4
+    for row, wanted in zip(parts, whole, strict=True):
+        for cell, other in zip(row, wanted, strict=True):
+            assert np.abs(np.asarray(cell).astype(int) - np.asarray(other)).max() <= 1
+
+
 def test_many_images_are_read_a_batch_at_a_time(trained: Path, images: list[Path], monkeypatch) -> None:
     monkeypatch.setattr("chiasm.inference.BATCH", 4)
     mixer = Mixer.load(trained)

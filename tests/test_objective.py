@@ -291,6 +291,12 @@ def test_nothing_is_changed_in_evaluation(model: CrossModel, x: torch.Tensor) ->
     torch.testing.assert_close(objective(Batch(x), 0.0).terms["swap"], (reconstructed - x).abs().mean())
 
 
+def test_without_labels_codes_b_are_contrasted_in_training_only(model: CrossModel, x: torch.Tensor) -> None:
+    objective = Objective(model, LossConfig.only(weight_swap=1.0, weight_contrastive=1.0), data=WITHOUT_LABELS)
+    assert "contrastive_b" in objective(Batch(x), 0.0).terms
+    assert "contrastive_b" not in objective.eval()(Batch(x), 0.0).terms
+
+
 def test_without_labels_partners_that_the_batch_has_are_not_looked_at(model: CrossModel, x: torch.Tensor) -> None:
     objective = Objective(model, LossConfig(weight_adversary=0.0, noise_b=0.0), data=WITHOUT_LABELS)
     found = []

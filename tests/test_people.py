@@ -320,7 +320,9 @@ def test_a_person_that_is_not_here_is_told_with_those_that_are(run: Path, photos
         Mixer(load_model(run), "cpu").mix("@ben", photos / "0.png")
 
 
-def test_the_person_of_another_model_is_refused(run: Path, photos: Path, model: CrossModel, tmp_path: Path) -> None:
+def test_the_person_of_another_model_is_refused(
+    run: Path, photos: Path, model: CrossModel, tmp_path: Path, capsys
+) -> None:
     mixer = Mixer.load(run, "cpu")
     save_model(model, tmp_path / "other")
     with pytest.raises(ValueError, match="another model"):
@@ -332,6 +334,10 @@ def test_the_person_of_another_model_is_refused(run: Path, photos: Path, model: 
     save_model(trained_on, run / "model")
     with pytest.raises(PersonError, match="of another model, or of this one before"):
         Mixer.load(run, "cpu").mix("@ben", photos / "0.png")
+    assert Mixer.load(run, "cpu").people == []
+    Mixer.load(run, "cpu").adapt(photos / "0.png", "anna", folder=run)
+    assert main(["info", str(run)]) == 0
+    assert "@anna, @ben (before it was trained on)" in capsys.readouterr().out
 
 
 def test_a_saved_person_is_read_as_it_was(tmp_path: Path) -> None:

@@ -222,6 +222,8 @@ def test_the_noted_command_reads_back_as_the_same_sweep(tmp_path: Path) -> None:
         (["--loss.gamma", "1..2", "3"], ["loss.gamma", "one range"]),
         (["--train.seed", "0", "1"], ["train.seed", "--seeds"]),
         (["--loss.gamma", "1"], ["sweep", "nothing to vary"]),
+        (["--loss.gamma", "1", "2", "--train.devices", "2"], ["train.devices", "one device"]),
+        (["--steps", "4", "--train.max_minutes", "1", "2"], ["--train.max_minutes", "--max-minutes"]),
         (["--seeds", "0", "0"], ["--seeds", "different"]),
         (["--trials", "0"], ["--trials", "positive"]),
         (["nosuch-folder", "--loss.gamma", "1", "2"], ["nosuch-folder", "does not exist"]),
@@ -234,6 +236,14 @@ def test_a_mistake_is_one_line_that_names_the_key_and_the_remedy(arguments, word
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert all(word in message for word in words)
+
+
+def test_a_budget_takes_the_place_of_the_preset_s(tmp_path: Path) -> None:
+    flags = ["--preset", "tiny", "--max-minutes", "0.001", "--loss.gamma", "1", "2", "--runs", str(tmp_path)]
+    assert tiny().train.steps is not None
+    assert main(["sweep", *flags, "--name", "s"]) == 0
+    trained = [RunFolder.open(path.parent)[1].train for path in (tmp_path / "s").glob("*/config.yaml")]
+    assert [(train.steps, train.epochs, train.max_minutes) for train in trained] == [(None, None, 0.001)] * 2
 
 
 def test_values_take_the_types_of_their_keys() -> None:

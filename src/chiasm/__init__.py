@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Codes", "Mixer", "fit", "load"]
 
 
-def fit(data: str | Path | None = None, *, preset: str | None = None, **options: Any) -> FitResult:
+def fit(data: str | Path | Mapping[str, Any] | None = None, *, preset: str | None = None, **options: Any) -> FitResult:
     """Train a model on a collection of images, or go on with a run.
 
     Examples:
@@ -33,10 +34,11 @@ def fit(data: str | Path | None = None, *, preset: str | None = None, **options:
         8
 
     Args:
-        data: 'avatars', the default, a folder of images, or any other source of `chiasm fit`.
+        data: 'avatars', the default, a folder of images, or any other source of `chiasm fit`; or the section of the
+            configuration as a dictionary, `{"source": "photos", "fit": "pad"}`.
         preset: the settings to start from, by default `compact`; see chiasm.presets. A run that is resumed starts from
             its own.
-        options: sections of the configuration as dictionaries (`train={"steps": 1000}`), and the arguments
+        options: the other sections of the configuration as dictionaries (`train={"steps": 1000}`), and the arguments
             `name`, `runs`, `resume`, `overwrite` and `progress_bar` of chiasm.training.fit.
 
     Raises:
@@ -48,14 +50,15 @@ def fit(data: str | Path | None = None, *, preset: str | None = None, **options:
     from chiasm.training import fit as fit_config
 
     sections: dict[str, Any] = {key: options.pop(key, {}) for key in ("model", "loss", "gan", "train")}
-    sections["data"] = {} if data is None else {"source": str(data)}
+    sections["data"] = dict(data) if isinstance(data, Mapping) else {} if data is None else {"source": str(data)}
+    options |= {key: Path(options[key]) for key in ("runs", "resume") if options.get(key) is not None}
     resume = options.get("resume")
     if resume is None:
         return fit_config(from_preset(preset or "compact", sections), **options)
     if preset is not None:
         raise RunError(f"preset: got {preset!r} with resume; a run goes on with its own settings, leave it out.")
-    _, config = RunFolder.open(Path(resume))
-    return fit_config(changed(config, flatten(sections)), **options | {"resume": Path(resume)})
+    _, config = RunFolder.open(resume)
+    return fit_config(changed(config, flatten(sections)), **options)
 
 
 def load(path: str | Path, device: str | None = None) -> Mixer:

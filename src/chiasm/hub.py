@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chiasm.checkpoint import CheckpointError, load_model, model_folder, read_networks
 from chiasm.files import folder_written_whole, is_free
-from chiasm.people import ENDING, copy_model, people_of, person_file
+from chiasm.people import ENDING, copy_model, digest_of, people_of, person_file
 from chiasm.runs import CARD_FILE, MATRIX_FILE, MODEL_FILE, PEOPLE_FOLDER, WEIGHTS_FILE, is_name
 
 NEEDED = (MODEL_FILE, WEIGHTS_FILE)
@@ -31,8 +31,8 @@ def is_repo(name: str) -> bool:
     )
 
 
-def push(path: Path, repo: str, *, public: bool = False) -> str:
-    """Upload a model, with the people that it was adapted to, into a repository, which is made, private, where there is
+def push(path: Path, repo: str, *, public: bool = False) -> tuple[str, list[str]]:
+    """Upload a model, with the people that it is adapted to, into a repository, which is made, private, where there is
     none. People there who are not here are removed.
 
     Args:
@@ -41,13 +41,13 @@ def push(path: Path, repo: str, *, public: bool = False) -> str:
         public: whether a new repository is for everybody to see.
 
     Returns:
-        The page of the repository.
+        The page of the repository, and the names of those people.
 
     Raises:
         CheckpointError, HubError: for a model that cannot be read or pushed.
     """
     folder = model_folder(path)
-    load_model(folder)
+    digest = digest_of(load_model(folder))
     if not (folder / CARD_FILE).is_file():
         raise HubError(f"{folder} has no model card, {CARD_FILE}; chiasm evaluate writes it for a run.")
     with _explained(repo):
@@ -60,8 +60,9 @@ def push(path: Path, repo: str, *, public: bool = False) -> str:
             _check(repo)
         api = HfApi(library_name="chiasm")
         api.create_repo(repo, private=not public, exist_ok=True)
-        people = [person_file(folder, name).relative_to(folder).as_posix() for name in people_of(folder)]
-        patterns = [*SHARED, *map(glob.escape, people)]
+        people = people_of(folder, digest)
+        files = [person_file(folder, name).relative_to(folder).as_posix() for name in people]
+        patterns = [*SHARED, *map(glob.escape, files)]
         api.upload_folder(
             repo_id=repo,
             folder_path=folder,
@@ -69,7 +70,7 @@ def push(path: Path, repo: str, *, public: bool = False) -> str:
             delete_patterns=[f"{PEOPLE_FOLDER}/*{ENDING}"],  # of people who are no longer here
             commit_message="chiasm push",
         )
-        return f"{api.endpoint}/{repo}"
+        return f"{api.endpoint}/{repo}", people
 
 
 def pull(repo: str, folder: Path) -> None:

@@ -48,6 +48,8 @@ def each(images: Images) -> Iterator[ImageLike]:
     ):
         yield images
         return
+    if not isinstance(images, Iterable):
+        raise DataError(f"got {type(images).__name__}; give a path, a PIL image, an array or a tensor, or several.")
     i = -1
     for i, image in enumerate(images):  # noqa: B007  (i counts them)
         yield image
@@ -81,7 +83,10 @@ def square(image: ImageLike, side_px: int, fit: Fit) -> NDArray[np.uint8]:
         image = _from_array(image)
     if not isinstance(image, Image.Image):
         raise DataError(f"got an image of type {type(image).__name__}; give a path, a PIL image, an array or a tensor.")
-    return decode_image(image, side_px, fit)
+    try:
+        return decode_image(image, side_px, fit)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # read from its file only now
+        raise DataError(f"got a PIL image that cannot be read ({error}); open another.") from error
 
 
 def _from_tensor(image: Tensor) -> NDArray[np.uint8]:

@@ -108,7 +108,7 @@ class Mixer:
             >>> mixer.people
             []
         """
-        return sorted({*self._people, *(people_of(self._folder) if self._folder else ())})
+        return sorted({*self._people, *(people_of(self._folder, self._digest) if self._folder else ())})
 
     def adapt(
         self, images: Images, name: str, *, folder: str | Path | None = None, overwrite: bool = False
@@ -256,7 +256,13 @@ class Mixer:
             >>> mixer.generate(codes.a, codes.b[::-1]).shape
             (2, 3, 16, 16)
         """
-        codes = (torch.from_numpy(np.ascontiguousarray(code)) for code in (a, b))
+        config, people = self.model.config, self.model.generator.extended_a
+        if a.ndim != 2 or b.ndim != 2 or a.shape[1] not in (config.width_a, people) or b.shape[1] != config.code_b:
+            wanted = f"[n, {config.width_a}], or [n, {people}] of people, and [n, {config.code_b}]"
+            raise DataError(f"got codes of shapes {a.shape} and {b.shape}; give codes A and B, {wanted}.")
+        if not len(a) == len(b) > 0:
+            raise DataError(f"got {len(a)} codes A and {len(b)} codes B; give one of each for every image.")
+        codes = (torch.from_numpy(np.ascontiguousarray(code, dtype=np.float32)) for code in (a, b))
         return inference.to_bytes(inference.generate(self.model, *codes))
 
     def _grid(
@@ -265,9 +271,12 @@ class Mixer:
         """Images for every code A with every code B, as _codes_a and _codes_b give them: [n, m, 3, side, side]."""
         to_images, to_people = b
         codes_b = to_images + of_people[:, None, None] * (to_people - to_images)
-        num = codes_b.shape[1]
-        grid = self.generate(np.repeat(a, num, axis=0), codes_b.reshape(-1, codes_b.shape[2]))
-        return grid.reshape(len(a), num, *grid.shape[1:])
+        shape = codes_b.shape[:2]
+        # Some at a time, so that what memory holds of all of them is their bytes.
+        places = np.array_split(np.arange(np.prod(shape)), -(-np.prod(shape) // inference.BATCH))
+        index = (np.unravel_index(some, shape) for some in places)
+        grid = np.concatenate([self.generate(a[row], codes_b[row, column]) for row, column in index])
+        return grid.reshape(*shape, *grid.shape[1:])
 
     def _codes_b(self, images: Images) -> NDArray[np.float32]:
         """Codes B of images, [2, n, code_b]: those that are mixed with images, and with people.

@@ -174,9 +174,11 @@ class Objective(nn.Module):
         """In training of shifted images, so that codes B cannot tell more exactly than that where things stand."""
         x = batch.x if batch.x_alike is None else batch.x_alike
         reach = self.config.shift_b if self.training else 0.0
-        partner = batch.x_partner if self.config.weight_contrastive > 0 else None
+        changed = self.data.supervision == "augmentations"  # an image is its own partner: unchanged, the same codes
+        compared = self.config.weight_contrastive > 0 and (self.training or not changed)
+        partner = batch.x_partner if compared else None
         partner = None if partner is None else partner[: len(batch.x)]
-        if partner is not None and self.data.supervision == "augmentations":
+        if partner is not None and changed:
             partner = self._changed(partner, self.data.a_ignores)
         unshifted = x if self.config.shift_b > 0 and self.config.weight_consistency > 0 else None
         seen = [random_shift(part, reach) for part in (x, partner) if part is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -48,14 +49,23 @@ def check_person(name: str) -> None:
         )
 
 
-def people_of(folder: Path) -> list[str]:
+def people_of(folder: Path, digest: str | None = None) -> list[str]:
     """The names of the people of a model, sorted.
 
     Args:
         folder: of the model.
+        digest: of the model, see digest_of: without those whom it knew before it was trained on. By default all.
     """
-    names = (path.name.removesuffix(ENDING) for path in (folder / PEOPLE_FOLDER).glob(f"*{ENDING}"))
-    return sorted(name for name in names if is_name(name) and not name.startswith(SIGN))
+    files = {path.name.removesuffix(ENDING): path for path in (folder / PEOPLE_FOLDER).glob(f"*{ENDING}")}
+    names = sorted(name for name in files if is_name(name) and not name.startswith(SIGN))
+    return names if digest is None else [name for name in names if _model_of(files[name]) == digest]
+
+
+def _model_of(file: Path) -> str | None:
+    """The digest of the model that a person's file is for, if it says so."""
+    with suppress(OSError, SafetensorError), safe_open(file, "pt") as tensors:
+        return (tensors.metadata() or {}).get(MODEL)
+    return None
 
 
 def person_file(folder: Path, name: str) -> Path:

@@ -168,6 +168,15 @@ def test_many_images_in_threads_keep_their_order(tmp_path, write_image, monkeypa
     assert images.names[10] == "10.png"
 
 
+@pytest.mark.parametrize(("num_values", "complete"), [(12, True), (6, True), (5, False)])
+def test_labels_that_many_images_share_do_not_say_all(num_values, complete, tmp_path, write_image):
+    rows = [f"{i}.png,x,{i % num_values}" for i in range(12)]
+    for i in range(12):
+        write_image(tmp_path / "photos" / f"{i}.png", colour=5 * i)
+    (tmp_path / "photos" / "metadata.csv").write_text("\n".join(["file_name,class,pose", *rows]))
+    assert open_photos(tmp_path / "photos").contents_complete == complete
+
+
 def test_fewer_than_two_images(tmp_path, write_image):
     write_image(tmp_path / "one" / "a.png")
     (tmp_path / "one" / "b.png").touch()

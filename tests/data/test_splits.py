@@ -107,6 +107,8 @@ def test_missing_official_validation_is_taken_from_train(image_set):
 def test_official_split_without_training(image_set):
     with pytest.raises(DataError, match="no usable training image"):
         make_split(image_set([0, 0], partition=("test", "val")), DataConfig())
+    with pytest.raises(DataError, match="one training image and none to validate with"):
+        make_split(image_set([0, 0], partition=("test", "train")), DataConfig())
 
 
 def test_saved_split_follows_names_not_places(image_set, tmp_path):
@@ -173,12 +175,19 @@ def test_equal_images_of_a_class_are_in_one_part(name, image_set, seed):
     assert len(np.unique(part[-15:])) > 1
 
 
-def test_equal_images_of_two_classes_are_two_images(image_set):
+def test_equal_images_of_two_classes_are_in_one_part_too(image_set):
     images = image_set([0] * 40 + [1] * 40, images=np.tile(image_set([0] * 40).images, (2, 1, 1, 1)))
     split = make_split(images, DataConfig(held_out=0.5))
     of_each = [set((split.train[split.train // 40 == label] % 40).tolist()) for label in (0, 1)]
-    assert of_each[0] != of_each[1]
+    assert of_each[0] == of_each[1]
     assert len(split.all) == 80
+
+
+def test_equal_images_are_in_one_part_where_an_official_split_has_no_validation(image_set):
+    images = with_copies(image_set([UNLABELLED] * 50, partition=("train",) * 50), 10)
+    for seed in range(5):
+        split = make_split(images, DataConfig(held_out=0.4, split_seed=seed))
+        assert all((i in split.val) == (i + 40 in split.val) for i in range(10))
 
 
 def test_where_all_images_are_equal_one_is_left_to_validate_with(image_set):

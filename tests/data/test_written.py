@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from chiasm.data import DataError
 from chiasm.data.written import is_written, save_image
 from chiasm.plots import curves
 
@@ -19,6 +20,14 @@ def test_an_image_bears_the_mark_and_another_does_not(name: str, tmp_path: Path)
     with Image.open(tmp_path / name) as saved:
         assert saved.size == (24, 16)
         assert saved.format == ("PNG" if name == "x.png" else "JPEG")
+
+
+def test_an_image_too_large_for_a_jpeg_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    image = Image.new("L", (65_501, 1))
+    with pytest.raises(DataError, match=r"a\.jpg: 65501 x 1 pixels .* write a \.png"):
+        save_image(image, tmp_path / "a.jpg")
+    save_image(image, tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_curves_bear_the_mark(tmp_path: Path) -> None:

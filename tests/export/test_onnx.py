@@ -126,7 +126,17 @@ def test_a_run_is_compared_on_its_own_images_and_int8_stands_beside(trained: Pat
 
 def test_without_a_run_it_says_that_the_error_was_not_measured(model_folder: Path, tmp_path: Path, capsys) -> None:
     assert main(["export", str(model_folder), "-o", str(tmp_path / "exported")]) == 0
-    assert f"swap error: not measured: {model_folder} lies in no run" in capsys.readouterr().out
+    assert f"swap error: not measured: {model_folder.name} lies in no run" in capsys.readouterr().out
+
+
+def test_no_private_path_is_exported_where_the_images_have_gone(trained: Path, tmp_path: Path, capsys) -> None:
+    run = shutil.copytree(trained, tmp_path / "run")
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("source: avatars", f"source: {tmp_path / 'private' / 'photos'}"))
+    assert main(["export", str(run), "-o", str(tmp_path / "exported")]) == 0
+    assert "private" in capsys.readouterr().err
+    for file in (tmp_path / "exported").iterdir():
+        assert b"private" not in file.read_bytes()
 
 
 def test_without_known_truths_it_says_so_too(trained: Path, tmp_path: Path, capsys) -> None:

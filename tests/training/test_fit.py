@@ -25,7 +25,7 @@ from chiasm.objective import Objective
 from chiasm.overrides import changed
 from chiasm.presets import PRESETS, from_preset, unlabelled
 from chiasm.runs import RunError, RunFolder, read_metrics
-from chiasm.training import fit
+from chiasm.training import NoClassesError, fit
 from chiasm.training.budget import Budget, step_size
 from chiasm.training.loop import Loop, TrainingDivergedError
 from chiasm.training.memory import Memory
@@ -335,7 +335,7 @@ def test_at_the_end_encoder_a_alone_learns_and_then_the_generator(
 
 def test_images_without_classes_are_refused_with_the_remedy(config: Config, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    for i in range(6):
+    for i in range(24):
         Image.fromarray(rng.integers(0, 255, (20, 24, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
     flat = dataclasses.replace(config, data=dataclasses.replace(config.data, source=str(tmp_path)))
     with pytest.raises(ConfigError, match="--preset unlabelled"):
@@ -353,6 +353,28 @@ def test_images_without_classes_are_refused_with_the_remedy(config: Config, tmp_
     result = fit(flat, runs=tmp_path / "runs", progress_bar=False)
     assert set(result.metrics) >= {"swap/reconstruction", "val/swap", "moves/a_rotate", "moves/b_flip"}
     assert "flip: code A moves by" in summary(result)
+
+
+def test_classes_of_the_test_part_alone_are_none(config: Config, tmp_path: Path) -> None:
+    for i, name in enumerate(["train/a/0", "train/b/0", "train/c/0", *(f"test/a/{k}" for k in range(4))]):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (20 * i, 0, 0)).save(tmp_path / f"{name}.png")
+    with pytest.raises(NoClassesError, match="no two images of one class to learn from"):
+        fit(changed(config, {"data.source": str(tmp_path)}), runs=tmp_path / "runs", progress_bar=False)
+
+
+def test_a_single_image_to_validate_with_raises_no_alarm(config: Config, tmp_path: Path) -> None:
+    for i in range(8):
+        Image.new("RGB", (16, 16), (20 * i, 0, 0)).save(tmp_path / f"{i}.png")
+    changes = {"data.source": str(tmp_path), "data.supervision": "augmentations", "data.a_ignores": ("rotate", "flip")}
+    result = fit(
+        changed(dataclasses.replace(config, loss=unlabelled().loss), changes),
+        runs=tmp_path / "runs",
+        progress_bar=False,
+    )
+    assert len(json.loads((result.run / "split.json").read_text())["val"]) == 1
+    assert result.metrics["val/loss"] > 0
+    assert not [name for name in result.metrics if name.startswith(("shortcut/", "moves/"))]
 
 
 def test_celeba_in_the_official_layout_trains_end_to_end(tmp_path: Path) -> None:

@@ -157,6 +157,12 @@ def test_overwrite_needs_a_name_and_no_resume(flags: list[str], begun: Path, cap
     assert "--overwrite: it begins a run of a given --name again" in capsys.readouterr().err
 
 
+def test_a_run_that_goes_on_takes_no_other_name(begun: Path, capsys) -> None:
+    assert main(["fit", "--resume", str(begun), "--name", "other", "--steps", "8"]) == 2
+    assert "--name: got 'other' with --resume" in capsys.readouterr().err
+    assert saved_steps(begun / "checkpoint")[-1] == 4
+
+
 @pytest.mark.parametrize("flags", [["--resume"], ["--overwrite", "--preset", "tiny", "--name"]])
 def test_a_run_that_another_process_trains_is_left_alone(flags: list[str], begun: Path, capsys) -> None:
     name = str(begun) if flags == ["--resume"] else begun.name

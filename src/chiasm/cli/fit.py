@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,15 @@ def _refuse_lost_flags(argv: Sequence[str]) -> None:
         raise ConfigError(
             f"{flag}: a section takes no value; give its settings, {flag}.KEY, or a whole file, --config."
         )
+    refuse_two_budgets(given)
+
+
+def refuse_two_budgets(given: Set[str]) -> None:
+    """Of flags: --steps, which is all the budget, beside a --train.max_minutes.
+
+    Raises:
+        ConfigError: if so.
+    """
     short = sorted(given & {_flag(budget) for budget in BUDGETS})
     long = sorted(given & {f"--train.{budget}" for budget in BUDGETS})
     if short and long:

@@ -22,8 +22,11 @@ def parser(argv: Sequence[str]) -> Parser:
 def run(options: Namespace) -> None:
     """Print what the model is."""
     from chiasm.checkpoint import describe_model, load_model, model_folder
-    from chiasm.people import SIGN, people_of
+    from chiasm.people import SIGN, digest_of, people_of
 
-    print(describe_model(load_model(options.model)))
-    if people := people_of(model_folder(options.model)):
-        print(f"people     {', '.join(SIGN + name for name in people)}")
+    model, folder = load_model(options.model), model_folder(options.model)
+    print(describe_model(model))
+    usable = people_of(folder, digest_of(model))
+    people = [SIGN + name + ("" if name in usable else " (before it was trained on)") for name in people_of(folder)]
+    if people:
+        print(f"people     {', '.join(people)}")

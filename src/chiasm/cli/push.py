@@ -27,10 +27,10 @@ def parser(argv: Sequence[str]) -> Parser:
 
 def run(options: Namespace) -> None:
     """Upload, and print where to."""
-    from chiasm.checkpoint import model_folder
     from chiasm.hub import push
-    from chiasm.people import SIGN, people_of
+    from chiasm.people import SIGN
 
-    print(push(options.model, options.repo, public=options.public))
-    if people := people_of(model_folder(options.model)):
+    page, people = push(options.model, options.repo, public=options.public)
+    print(page)
+    if people:
         print(f"with {', '.join(f'{SIGN}{name}' for name in people)}")

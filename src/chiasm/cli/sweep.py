@@ -11,7 +11,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from chiasm.cli._parser import Parser, runs_folder
-from chiasm.cli.fit import BUDGETS, STOPPED
+from chiasm.cli.fit import BUDGETS, STOPPED, refuse_two_budgets
 from chiasm.config import ConfigError
 
 HELP = "train over lists or ranges of any settings"
@@ -41,6 +41,7 @@ def parser(argv: Sequence[str]) -> Parser:
     for budget, told in BUDGETS.items():
         flag = "--" + budget.replace("_", "-")
         parser.add_argument(flag, nargs="+", default=[], metavar="N", help=f"budget of each training in {told}")
+    refuse_two_budgets({word.partition("=")[0] for word in argv if argv[:1] == ["sweep"]})
     # Any setting may be swept, so that its values are read as text here and checked by name and type later.
     for flag in dict.fromkeys(word.partition("=")[0] for word in argv if argv[:1] == ["sweep"]):
         if re.fullmatch(r"--\w+(\.\w+)+", flag):
@@ -54,9 +55,11 @@ def run(options: Namespace) -> int:
         raise ConfigError(f"--trials: got {options.trials}; give a positive number of points.")
     runs = runs_folder(options.runs)
     given = {key: values for key, values in options.items() if "." in key}
-    given |= {f"train.{budget}": options[budget] for budget in BUDGETS if options[budget]}
+    budgets = {f"train.{budget}": options[budget] for budget in BUDGETS if options[budget]}
+    given |= budgets
     if importlib.util.find_spec("optuna") is None:
         raise ConfigError("sweep: optuna is not installed here; pip install 'chiasm[sweep]'")
+    from chiasm.overrides import changed
     from chiasm.presets import from_preset
     from chiasm.runs import check_name
     from chiasm.sweep.space import Space
@@ -65,6 +68,8 @@ def run(options: Namespace) -> int:
     if options.name is not None:
         check_name(options.name)
     base = from_preset(options.preset, {} if options.source is None else {"data": {"source": options.source}})
+    if budgets:  # in the place of the preset's; those given have their values from the space
+        base = changed(base, {f"train.{budget}": 1 if options[budget] else None for budget in BUDGETS})
     space = Space.parse(base, given)
     for seed in options.seeds:
         space.config({}, seed)  # refused here already, rather than trial by trial

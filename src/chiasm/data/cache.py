@@ -22,7 +22,7 @@ from tqdm import tqdm
 from chiasm.config import Fit
 from chiasm.data import decode
 from chiasm.data.decode import Decoded, Refused
-from chiasm.data.image_set import DIGEST, DataError, ImageSet, Pixels, digest_of
+from chiasm.data.image_set import DIGEST, UNLABELLED, DataError, ImageSet, Pixels, digest_of
 from chiasm.data.on_demand import OnDemand
 from chiasm.data.packed_strings import PackedStrings
 from chiasm.data.sources.source import Listing, Source
@@ -35,6 +35,8 @@ UNUSABLE = (OSError, ValueError, KeyError, IndexError, TypeError, EOFError)
 """What reading a cache raises where there is none, or a damaged one."""
 PARTS = ("train", "val", "test")
 MAX_WORKERS = 8
+MAX_ALIKE = 2
+"""Images in the mean that may have the same labels where these are to say all: of more no one is the truth of a mix."""
 FEW = 64
 
 
@@ -225,10 +227,17 @@ def _write_index(
         "class_names": listing.class_names,
         "content_names": listing.content_names,
         "content_values": listing.content_values,
-        "contents_complete": listing.contents_complete,
+        "contents_complete": listing.contents_complete and _tell_apart(listing.classes[rows], listing.contents[rows]),
         "skipped": skipped,
     }
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def _tell_apart(classes: NDArray[np.int64], contents: NDArray[np.int64]) -> bool:
+    """Whether labels say nearly all that is in an image: hardly any two images have the same."""
+    labels = np.column_stack([classes, contents])
+    labels = labels[(labels != UNLABELLED).all(axis=1)]
+    return len(labels) <= MAX_ALIKE * len(np.unique(labels, axis=0))
 
 
 def _load(place: Path, source: Source, side_px: int, fit: Fit) -> ImageSet | None:

@@ -132,12 +132,6 @@ class ImageSet:
         found = (digest_of(image) for part in self.parts() for image in part)
         return np.fromiter(found, dtype=DIGEST, count=len(self))
 
-    def first_of_equals(self) -> NDArray[np.int64]:
-        """[n] the first image of the same class, or without one as well, that is equal in every pixel; often itself."""
-        keys = np.rec.fromarrays([self.classes, self.digests()])
-        _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-        return first[group]
-
     def true_mix(self, a_from: NDArray[np.int64], b_from: NDArray[np.int64]) -> NDArray[np.int64]:
         """Which image shows the class of one image with the content of another.
 

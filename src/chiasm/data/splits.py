@@ -55,8 +55,9 @@ def make_split(images: ImageSet, config: DataConfig, things: Indices | None = No
 
     Otherwise whole classes are held out first, then images of each remaining class. A class keeps at
     least two training images if it has them, so a class of two is never cut; a class of five or more
-    gives at least one. Images without another of their class are divided as one group. Images of a class that are
-    equal in every pixel count as one and are in one part, so that none that was learned from is called unseen.
+    gives at least one. Images without another of their class are divided as one group. Images that are equal in
+    every pixel count as one and are in one part, so that none that was learned from is called unseen; but whole
+    classes that are held out, and the parts of an official split, are as they are.
 
     Things, where they are given, stay whole, with the images equal to theirs: a fraction `held_out` of them is for
     `val` and `test`, and no class is held out. So pairs that stand in for classes are learned from, or not seen at all.
@@ -70,41 +71,35 @@ def make_split(images: ImageSet, config: DataConfig, things: Indices | None = No
         The split; train and val are never empty.
 
     Raises:
-        DataError: if an official split has no training images.
+        DataError: if an official split leaves nothing to learn from, or to validate with.
     """
     rng = np.random.default_rng([config.split_seed, 0x5117])
     if images.partition is not None:
         return _official_split(images, images.partition, config.held_out, rng)
-    first = images.first_of_equals()
-    if things is not None and len(np.unique(whole := _belonging_together(things, first))) > 1:
+    if things is not None and len(np.unique(whole := _belonging_together(things, images))) > 1:
         return _split_of_things(whole, config.held_out, rng)
     part_of_class = _hold_out_classes(images.classes, config.held_out_classes, rng)
-    in_val_classes = part_of_class == 1
-    in_test_classes = part_of_class == 2
-    rest = np.flatnonzero(part_of_class == 0)
-    if (first[rest] == rest).sum() < 2:  # there would be nothing to validate with
-        first = np.arange(len(images))
-    parts = _hold_out_images(rest[first[rest] == rest], images.classes, config.held_out, rng)
-    train, val, test = (np.flatnonzero(np.isin(first, part)) for part in parts)
-    return Split(train, val, test, np.flatnonzero(in_val_classes), np.flatnonzero(in_test_classes))
+    train, val, test = _hold_out_images(np.flatnonzero(part_of_class == 0), images, config.held_out, rng)
+    return Split(train, val, test, np.flatnonzero(part_of_class == 1), np.flatnonzero(part_of_class == 2))
 
 
 def _official_split(images: ImageSet, partition: Sequence[str], held_out: float, rng: np.random.Generator) -> Split:
     parts = np.array(partition)
     train, val, test = (np.flatnonzero(parts == part) for part in ("train", "val", "test"))
-    if len(train) == 0:
-        raise DataError("data.source: its official split has no usable training image; check the split.")
-    if len(val) == 0 and len(train) > 1:
-        train, val, more = _hold_out_images(train, images.classes, held_out / 2, rng)
+    if len(train) < (2 if len(val) == 0 else 1):
+        few = "no usable training image" if len(train) == 0 else "one training image and none to validate with"
+        raise DataError(f"data.source: its official split has {few}; check the split.")
+    if len(val) == 0:
+        train, val, more = _hold_out_images(train, images, held_out / 2, rng)
         val = np.sort(np.concatenate([val, more]))
     none = np.zeros(0, dtype=np.int64)
     return Split(train, val, test, none, none)
 
 
-def _belonging_together(things: Indices, first: Indices) -> Indices:
+def _belonging_together(things: Indices, images: ImageSet) -> Indices:
     """[n] what each image is divided with: all images of its thing, and all that are equal to one of these."""
     n, shown = len(things), np.flatnonzero(things != UNLABELLED)
-    ends = np.concatenate([np.arange(n), shown]), np.concatenate([first, n + things[shown]])
+    ends = np.concatenate([np.arange(n), shown]), np.concatenate([_first_of_equals(images), n + things[shown]])
     size = n + int(things.max()) + 1
     links = coo_array((np.ones(len(ends[0])), ends), shape=(size, size))
     return connected_components(links, directed=False)[1][:n].astype(np.int64)
@@ -131,7 +126,25 @@ def _hold_out_classes(classes: Indices, fraction: float, rng: np.random.Generato
     return part
 
 
+def _first_of_equals(images: ImageSet, rest: Indices | None = None) -> Indices:
+    """[n] for each image, or each at rest, the first of these that is equal in every pixel; often itself."""
+    rest = np.arange(len(images)) if rest is None else rest
+    _, first, group = np.unique(images.digests()[rest], return_index=True, return_inverse=True)
+    return rest[first[group]]
+
+
 def _hold_out_images(
+    rest: Indices, images: ImageSet, fraction: float, rng: np.random.Generator
+) -> tuple[Indices, Indices, Indices]:
+    """Train, val and test out of the images at rest, each with those that are equal to it."""
+    first = _first_of_equals(images, rest)
+    if len(np.unique(first)) < 2:  # there would be nothing to validate with
+        first = rest
+    train, val, test = _hold_out_each(np.unique(first), images.classes, fraction, rng)
+    return rest[np.isin(first, train)], rest[np.isin(first, val)], rest[np.isin(first, test)]
+
+
+def _hold_out_each(
     rest: Indices, classes: Indices, fraction: float, rng: np.random.Generator
 ) -> tuple[Indices, Indices, Indices]:
     """Train, val and test out of the images at rest, class by class."""

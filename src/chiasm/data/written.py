@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from chiasm.data.image_set import DataError
 from chiasm.files import write_atomically
 
 SOFTWARE = {"Software": "chiasm"}
@@ -15,17 +16,25 @@ SOFTWARE = {"Software": "chiasm"}
 WRITTEN = "written by chiasm"
 """Why such an image is left out."""
 
+MAX_JPEG = 65_500
+"""Pixels of a side, as Pillow's library has it."""
 _MARK = b"Software\0chiasm"
 _HEAD_BYTES = 1024
 
 
 def save_image(image: Image.Image, path: Path) -> None:
-    """Write a whole PNG or JPEG file, by its ending, with the mark."""
+    """Write a whole PNG or JPEG file, by its ending, with the mark.
+
+    Raises:
+        DataError: if the image is larger than a JPEG may be.
+    """
     if path.suffix.lower() == ".png":
         text = PngInfo()
         text.add_text(*next(iter(SOFTWARE.items())))
         write_atomically(path, lambda file: image.save(file, "PNG", pnginfo=text))
     else:
+        if max(image.size) > MAX_JPEG:
+            raise DataError(f"{path}: {image.width} x {image.height} pixels are too many for a JPEG; write a .png.")
         write_atomically(path, lambda file: image.save(file, "JPEG", quality=95, comment=_MARK))
 
 

@@ -67,7 +67,7 @@ def evaluate_run(
     require(1 <= num <= MAX_MIXES, "num", num, f"give a positive number of mixes, at most {MAX_MIXES}")
     require(seed >= 0, "seed", seed, "give a number >= 0")
     model = load_model(path)
-    folder = next((p for p in (path, path.parent) if (p / CONFIG_FILE).is_file()), None)
+    folder = next((p for p in (path, path.absolute().parent) if (p / CONFIG_FILE).is_file()), None)
     run, config = RunFolder.open(folder) if folder is not None else (None, Config())
     if run is None and source is None:
         raise ConfigError(f"{path} lies in no run, so that its images are not known; give DATA too.")
@@ -104,7 +104,7 @@ def _alarms(run: RunFolder, results: dict[str, Any]) -> list[str]:
     raised = [alarm for values in measured if isinstance(values, dict) for alarm in values.get("alarms", [])]
     last = {key: value for row in read_metrics(run.metrics) for key, value in row.items()}
     shortcuts = {key.removeprefix("shortcut/"): value for key, value in last.items() if key.startswith("shortcut/")}
-    return raised or (alarms(shortcuts) if shortcuts else [])
+    return raised or alarms(shortcuts)
 
 
 def _split(

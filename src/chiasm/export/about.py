@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,17 +32,18 @@ class HeldOut(NamedTuple):
 
 
 def held_out(path: Path, model: CrossModel, progress_bar: bool) -> HeldOut | str:
-    """Validation images of the run that a model lies in; or the reason why there are none."""
+    """Validation images of the run that a model lies in; or why there are none, which is exported: no private path."""
     folder = _run_folder(path)
     if folder is None:
-        return f"{path} lies in no run, so that its images are not known"
+        return f"{path.name} lies in no run, so that its images are not known"
     try:
         run, config = RunFolder.open(folder)
         data = dataclasses.replace(config.data, fit=model.fit)
         images = open_data(data, model.config.side_px, progress_bar=progress_bar)
         split = load_split(run.split, images)
     except (DataError, RunError) as error:
-        return str(error)
+        print(f"the run's images are left out: {error}", file=sys.stderr)
+        return "the images of its run cannot be read any more"
     return HeldOut(images, sample_triplets(images, split.val, NUM_PAIRS, seed=0, train=split.train))
 
 

@@ -28,6 +28,7 @@ from chiasm.sweep.manifest import SWEEP_FILE, Outcome, TrialsTable, describe, jo
 from chiasm.sweep.queue import ClaimedTrial, TrialQueue
 from chiasm.sweep.space import Space, point_name
 from chiasm.training import FitResult, TrainingDivergedError, fit
+from chiasm.training.hardware import num_machines
 
 SECONDS_BETWEEN_LOOKS = 2.0
 PACKAGES = ("chiasm", "torch", "lightning-fabric", "numpy", "optuna")
@@ -101,6 +102,11 @@ def _check(space: Space, seeds: Sequence[int], method: str) -> None:
         raise ConfigError(f"--seeds: got {list(seeds)}; give different numbers.")
     if method != "grid" and not space.keys:
         raise ConfigError(f"--method: {method} needs a key to sample; give one a range, such as --loss.gamma 0.1..2.")
+    if space.base.train.devices > 1 or num_machines(space.base.train) > 1 or "train.devices" in space.keys:
+        raise ConfigError(
+            "train.devices: each training of a sweep runs on one device; leave it out, and start the same command once "
+            "for each device, with CUDA_VISIBLE_DEVICES."
+        )
     if method == "grid":
         space.grid()
 

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 
 from chiasm.checkpoint import saved_steps
 from chiasm.config import Config, ConfigError
 from chiasm.data import (
+    UNLABELLED,
     ImageSet,
     Split,
     announce,
@@ -81,7 +83,7 @@ def fit(
         require_photo_features()
     fabric = _launch(config)
     run, before = _choose(fabric, config, name, runs, resume, overwrite)
-    with run.lock() if fabric.is_global_zero else nullcontext():
+    with run.lock() if fabric.is_global_zero else nullcontext(), _together(run):
         images = _open(fabric, config, progress_bar)
         config = _decided(config, images)
         with _explained(run):
@@ -120,6 +122,8 @@ def _choose(
     """The folder of a new run; or of one that goes on, with the configuration that it had."""
     if overwrite and (name is None or resume is not None):
         raise ConfigError("--overwrite: it begins a run of a given --name again; leave --resume out.")
+    if resume is not None and name is not None:
+        raise ConfigError(f"--name: got {name!r} with --resume; a run goes on in its own folder, leave it out.")
     if resume is None:
         return fabric.broadcast(RunFolder.named(runs, name, config.data.source)), None
     run, before = RunFolder.open(resume)
@@ -134,12 +138,18 @@ def _open(fabric: Fabric, config: Config, progress_bar: bool) -> ImageSet:
     if progress_bar and fabric.is_global_zero:
         announce(images)
     asked = _keys_that_need_classes(config)
-    if asked and not hide_labels(images, config.data).has_classes:
+    if asked and not _shows_a_class_twice(hide_labels(images, config.data), _new_split(images, config)):
         raise NoClassesError(
-            f"{', '.join(asked)}: {config.data.source} shows no two images of one class; put "
+            f"{', '.join(asked)}: {config.data.source} shows no two images of one class to learn from; put "
             "each class into a subfolder of its own, or train without labels: --preset unlabelled"
         )
     return images
+
+
+def _shows_a_class_twice(images: ImageSet, split: Split) -> bool:
+    """Whether two images to learn from are of one class."""
+    labels = images.classes[split.train]
+    return bool((np.bincount(labels[labels != UNLABELLED], minlength=1) > 1).any())
 
 
 def _decided(config: Config, images: ImageSet) -> Config:
@@ -193,6 +203,18 @@ def _check_changes(run: RunFolder, before: Config, after: Config) -> None:
 
 
 @contextmanager
+def _together(run: RunFolder) -> Iterator[None]:
+    """Say in a line that another process of this training has gone; why, it says itself."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not (torch.distributed.is_initialized() and LOST.search(str(error))):
+            raise
+        remedy = f"; go on with: chiasm fit --resume {run.path}" if saved_steps(run.checkpoint) else ""
+        raise RunError(f"{run.path}: another process of this training has ended, see what it says{remedy}.") from error
+
+
+@contextmanager
 def _explained(run: RunFolder) -> Iterator[None]:
     """Say what is left of a run whose files could not be written, in this line alone."""
     report = threading.excepthook
@@ -206,11 +228,6 @@ def _explained(run: RunFolder) -> Iterator[None]:
         remedy = f"make room or give access, then: chiasm fit --resume {run.path}"
         raise RunWriteError(f"{run.path} cannot be written ({error}); {left}; {remedy}") from error
     except (MemoryError, RuntimeError) as error:
-        if torch.distributed.is_initialized() and LOST.search(str(error)):
-            raise RunError(
-                f"{run.path}: another process of this training has ended, see what it says; go on with: "
-                f"chiasm fit --resume {run.path}"
-            ) from error
         if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)):
             raise
         told = str(error).strip().splitlines()[0] if str(error).strip() else "no more of it"

@@ -58,8 +58,10 @@ class Validation:
         values = {f"val/{name}": float(value) for name, value in terms.items()}
         values["val/loss"] = sum(values.values())
         errors = swap_errors(objective.model, self.images, self.triplets)
-        shortcuts = shortcut_values(objective.model, *self.shortcut_pairs)
         values |= {f"swap/{name}": value for name, value in errors.items()}
+        if len(self.shortcut_pairs[0]) == 0:
+            return values
+        shortcuts = shortcut_values(objective.model, *self.shortcut_pairs)
         moved = distances(objective.model, self.shortcut_pairs[0], self.ignored, seed=0)
         values |= {f"moves/{c}_{name}": ratio(*pair) for name, codes in moved.items() for c, pair in codes.items()}
         return values | {f"shortcut/{name}": value for name, value in shortcuts.items()}
@@ -86,11 +88,12 @@ class Validation:
         return swap_matrix(bytes_a, bytes_b, mixes)
 
     def _choose_shortcut_pairs(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Pairs of images of different classes: of one class, x2 would be the right answer."""
+        """Pairs of images of different classes: of one class, x2 would be the right answer. None of a single image."""
         first, second = self.batch.index.reshape(2, -1)
         classes = self.images.by_codes.classes
         differ = (classes[first] != classes[second]) | (classes[first] == UNLABELLED)
-        chosen = np.flatnonzero(differ if differ.any() else np.ones_like(differ))[:NUM_SHORTCUT_PAIRS]
+        differ &= first != second
+        chosen = np.flatnonzero(differ if differ.any() else first != second)[:NUM_SHORTCUT_PAIRS]
         return self.images.gather(first[chosen]), self.images.gather(second[chosen])
 
     def _load(self, index: NDArray[np.int64], device: torch.device) -> torch.Tensor:

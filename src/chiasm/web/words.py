@@ -32,7 +32,7 @@ def plain_alarms(sentences: Sequence[str]) -> list[str]:
 def alarms_of_training(row: Mapping[str, float]) -> list[str]:
     """What is wrong as of a validation; none where the row is none."""
     values = {key.removeprefix("shortcut/"): value for key, value in row.items() if key.startswith("shortcut/")}
-    return plain_alarms(alarms(values)) if values else []
+    return plain_alarms(alarms(values))
 
 
 def rows_of_training(row: Mapping[str, float]) -> Iterator[Row]:

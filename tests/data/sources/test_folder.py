@@ -91,6 +91,13 @@ def test_metadata_gives_classes_and_contents(make_tree):
     assert listing.contents.tolist() == [[0, 0], [UNLABELLED, UNLABELLED], [1, UNLABELLED]]
 
 
+def test_a_column_without_any_value_is_no_content(make_tree):
+    root = make_tree("a/1.png", "b/2.png")
+    (root / "metadata.csv").write_text("file_name,pose,light\na/1.png,,left\nb/2.png,,right\n")
+    listing = Folder(root).listing()
+    assert (listing.content_names, listing.content_values) == (("light",), (("left", "right"),))
+
+
 def test_metadata_without_classes_leaves_them_to_the_folders(make_tree):
     root = make_tree("x/1.png", "y/2.png")
     (root / "metadata.csv").write_text("file_name,pose\nx\\1.png,left\n./y/2.png,right\n")

@@ -72,6 +72,20 @@ def test_images_that_made_the_class_means_are_scored_by_no_one(net: Classifier) 
     assert found["mix"]["mean"] < 0.6
 
 
+def test_mixes_of_a_class_without_a_mean_are_scored_by_no_one(net: Classifier, monkeypatch) -> None:
+    images, seen = grid(num_classes=9, num_contents=4, num_copies=2), []
+    new = np.flatnonzero(images.classes >= 5)
+    module = "chiasm.evaluation.metrics.swap_accuracy"
+    monkeypatch.setattr(f"{module}.MAX_REAL", 3)  # too few images for four classes
+    monkeypatch.setattr(f"{module}.swap_accuracy", lambda *given: seen.extend(given) or {})
+    context = EvaluationContext(copies_x1(), images, np.arange(40), num=400, seed=0)
+    context.__dict__["classifier"] = net
+    measure(MixedSet(context, HeldOut(CLASSES, new, new)))
+    wanted, means = seen[5], seen[8]
+    assert 2 <= len(means.values) < 4
+    assert set(wanted[:, 0].tolist()) == {UNLABELLED, *means.values.tolist()}
+
+
 def test_a_single_held_out_class_is_said_to_be_one(net: Classifier, images: ImageSet) -> None:
     context = EvaluationContext(copies_x1(), images, np.arange(128), num=40, seed=0)
     context.__dict__["classifier"] = net

@@ -101,15 +101,16 @@ def labelled_listing(
     classes_of_folders, partition = _classes_and_split(paths)
     table = _read_metadata(root / METADATA, names)
     numbers, class_names = number_labels(table.classes or classes or classes_of_folders)
-    numbered = [number_labels(column) for column in table.contents]
+    columns = zip(table.content_names, table.contents, strict=True)
+    numbered = [(name, *number_labels(column)) for name, column in columns if any(column)]
     no_contents = np.zeros((len(names), 0), dtype=np.int64)
     return Listing(
         names=tuple(names),
         classes=numbers,
         class_names=class_names,
-        contents=np.column_stack([c for c, _ in numbered]) if numbered else no_contents,
-        content_names=table.content_names,
-        content_values=tuple(values for _, values in numbered),
+        contents=np.column_stack([column for _, column, _ in numbered]) if numbered else no_contents,
+        content_names=tuple(name for name, _, _ in numbered),
+        content_values=tuple(values for _, _, values in numbered),
         partition=partition,
         skipped=skipped,
     )

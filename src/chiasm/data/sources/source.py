@@ -74,6 +74,7 @@ def number_labels(
 
 def natural_key(name: str) -> tuple[tuple[tuple[int, str], ...], str]:
     """Sorts 'img2' before 'img10', and the same everywhere: no locale is asked."""
-    pieces = _DIGITS.split(name)
-    parts = [(int(p), "") if i % 2 else (-1, p.casefold()) for i, p in enumerate(pieces)]
+    # A number by its length first: those of thousands of digits are no integers of Python's.
+    pieces = [piece.lstrip("0") if i % 2 else piece.casefold() for i, piece in enumerate(_DIGITS.split(name))]
+    parts = [(len(piece) if i % 2 else -1, piece) for i, piece in enumerate(pieces)]
     return tuple(parts), name

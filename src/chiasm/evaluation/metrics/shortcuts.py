@@ -210,12 +210,14 @@ def alarms(values: Mapping[str, float]) -> list[str]:
     """What is wrong with a model, in plain sentences that name the switches that help.
 
     Args:
-        values: what shortcut_values returned.
+        values: what shortcut_values returned; none where it had no pairs.
 
     Returns:
         One sentence for each alarm; none for a model that mixes.
     """
-    raised = []
+    raised: list[str] = []
+    if not values:
+        return raised
     if values["diversity"] < DIVERSITY_ALARM:
         raised.append(
             f"collapse: all generated images are nearly alike (diversity {values['diversity']:.0%}); train longer, or "

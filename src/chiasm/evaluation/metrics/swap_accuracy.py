@@ -43,6 +43,7 @@ def measure(mixed: MixedSet) -> MetricResult:
         means = ClassMeans(context.classifier, images.gather(known), images.classes[known])
         # What made the means is not scored by them: x1 and x2 would find themselves.
         wanted[np.isin(x1, known) | np.isin(x2, known), 0] = UNLABELLED
+        wanted[~np.isin(wanted[:, 0], means.values), 0] = UNLABELLED  # of many classes some have no mean
         real_labels[np.isin(real, known), 0] = UNLABELLED
         if len(means.values) < 2:
             wanted[:, 0] = UNLABELLED
