@@ -234,7 +234,7 @@ def test_the_original_sweep_over_its_gammas_on_celeba_s_layout(tmp_path: Path) -
     (data / "list_eval_partition.txt").write_text("".join(f"{name} {i // 12}\n" for i, name in enumerate(names)))
     (data / "identity_CelebA.txt").write_text("".join(f"{name} {i // 3}\n" for i, name in enumerate(names)))
     shrunk = [f"--model.{key}={json.dumps(value).replace(' ', '')}" for key, value in SHRUNK_ORIGINAL.items()]
-    few = ["--steps", "2", "--train.batch_size", "4", "--train.num_val_pairs", "2", "--train.compile", "off"]
+    few = ["--train.steps", "2", "--train.batch_size", "4", "--train.num_val_pairs", "2", "--train.compile", "off"]
     gammas = ["--loss.gamma", *map(str, GAMMAS)]
     runs = ["--runs", str(tmp_path / "runs"), "--name", "gamma"]
     assert main(["sweep", str(data), "--preset", "original", *gammas, *shrunk, *few, *runs]) == 0
