@@ -31,7 +31,7 @@ WEIGHT_SQUARED = 2.0
 WEIGHT_IMAGE = 1.0
 """Divided by the number of images: what one image shows need not be the same in another."""
 NUM_CROSSED = 8
-CROSS_SHARE = 0.1
+CROSS_SHARE = 0.2
 """The weight of finding code B again as a share of that of the perceptual loss: for models that learned from pixels
 alone it does not pay."""
 
