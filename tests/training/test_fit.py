@@ -14,6 +14,7 @@ import torch
 from lightning_fabric import Fabric
 from PIL import Image
 
+import chiasm
 from chiasm.batch import Batch
 from chiasm.checkpoint import load_model, load_state
 from chiasm.config import Config, ConfigError, GanConfig, LossConfig
@@ -438,3 +439,13 @@ def test_a_missing_extra_is_told_before_anything_is_read_or_written(
     with pytest.raises(ConfigError, match=r"chiasm\[perceptual\]"):
         fit(config, name="x", runs=tmp_path, progress_bar=False)
     assert not any(tmp_path.iterdir())
+
+
+def test_the_section_of_the_data_and_the_folder_of_runs_may_be_given_in_python(tmp_path: Path) -> None:
+    for i in range(12):
+        (tmp_path / "photos" / str(i % 2)).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 16), (20 * i, 0, 0)).save(tmp_path / "photos" / str(i % 2) / f"{i}.png")
+    data = {"source": str(tmp_path / "photos"), "fit": "pad"}
+    result = chiasm.fit(data, preset="tiny", train={"steps": 1}, runs=str(tmp_path / "runs"), progress_bar=False)
+    assert result.run.parent == tmp_path / "runs"
+    assert RunFolder.open(result.run)[1].data.fit == "pad"
