@@ -60,8 +60,8 @@ BREACHES = (
     Breach(
         "training images alone say whether code A is the mean over mirror images",
         "training/fit.py",
-        "train = _new_split(images, config).train",
-        f"train = __import__('numpy').{EVERYTHING.removeprefix('np.')}",
+        "tells_no_side(keep_classes(hide_labels(images, config.data), split.train), split.train)",
+        f"tells_no_side(hide_labels(images, config.data), {EVERYTHING})",
     ),
     Breach(
         "the labels of held-out images are not known to training",

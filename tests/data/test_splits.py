@@ -165,7 +165,7 @@ def with_copies(images: ImageSet, num: int) -> ImageSet:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", ["many", "uneven", "unlabelled"])
-def test_equal_images_of_a_class_are_in_one_part(name, image_set, seed):
+def test_equal_images_are_in_one_part(name, image_set, seed):
     images = with_copies(image_set(SETS[name]), 15)
     split = make_split(images, DataConfig(split_seed=seed, held_out=0.4, held_out_classes=0.2))
     part = np.concatenate([np.full(len(indices), k) for k, indices in enumerate(astuple(split))])

@@ -85,12 +85,15 @@ def fit(
     run, before = _choose(fabric, config, name, runs, resume, overwrite)
     with run.lock() if fabric.is_global_zero else nullcontext(), _together(run):
         images = _open(fabric, config, progress_bar)
-        config = _decided(config, images)
+        split = _split(run if before is not None else None, config, images)
+        _require_classes(config, images, split)
+        config = _decided(config, images, split)
         with _explained(run):
             if before is None and fabric.is_global_zero:
                 run.create(config, overwrite=overwrite)
             fabric.barrier()
-            split = _split(fabric, run, config, images)
+            if fabric.is_global_zero and not run.split.exists():
+                save_split(split, images, run.split)
             loop = Loop(fabric, config, run, images, split, build, schedule, progress_bar=progress_bar)
             if before is not None:
                 loop.load()
@@ -132,18 +135,25 @@ def _choose(
 
 
 def _open(fabric: Fabric, config: Config, progress_bar: bool) -> ImageSet:
-    """The images, if they have the labels that the loss needs."""
     with fabric.rank_zero_first():
         images = open_data(config.data, config.model.side_px, progress_bar=progress_bar and fabric.is_global_zero)
     if progress_bar and fabric.is_global_zero:
         announce(images)
+    return images
+
+
+def _require_classes(config: Config, images: ImageSet, split: Split) -> None:
+    """Refuse images without the labels that the loss needs.
+
+    Raises:
+        NoClassesError: naming what needs them.
+    """
     asked = _keys_that_need_classes(config)
-    if asked and not _shows_a_class_twice(hide_labels(images, config.data), _new_split(images, config)):
+    if asked and not _shows_a_class_twice(hide_labels(images, config.data), split):
         raise NoClassesError(
             f"{', '.join(asked)}: {config.data.source} shows no two images of one class to learn from; put "
             "each class into a subfolder of its own, or train without labels: --preset unlabelled"
         )
-    return images
 
 
 def _shows_a_class_twice(images: ImageSet, split: Split) -> bool:
@@ -152,12 +162,11 @@ def _shows_a_class_twice(images: ImageSet, split: Split) -> bool:
     return bool((np.bincount(labels[labels != UNLABELLED], minlength=1) > 1).any())
 
 
-def _decided(config: Config, images: ImageSet) -> Config:
+def _decided(config: Config, images: ImageSet, split: Split) -> Config:
     """A configuration that says what 'auto' comes to with the images of the training."""
     if config.model.mirror_a != "auto":
         return config
-    train = _new_split(images, config).train
-    alike = tells_no_side(keep_classes(hide_labels(images, config.data), train), train)
+    alike = tells_no_side(keep_classes(hide_labels(images, config.data), split.train), split.train)
     return changed(config, {"model.mirror_a": "on" if alike else "off"})
 
 
@@ -170,18 +179,11 @@ def _keys_that_need_classes(config: Config) -> list[str]:
     return [f"loss.{key}" for key in keys if key not in own] + in_use
 
 
-def _split(fabric: Fabric, run: RunFolder, config: Config, images: ImageSet) -> Split:
-    """The frozen split that the run began with, made where it has not begun."""
-    if run.split.exists() or saved_steps(run.checkpoint):
+def _split(run: RunFolder | None, config: Config, images: ImageSet) -> Split:
+    """The frozen split of a run that goes on; a new one where it has not begun: by the images' classes, and where pairs
+    stand in for these, by what the pairs show."""
+    if run is not None and (run.split.exists() or saved_steps(run.checkpoint)):
         return load_split(run.split, images)
-    split = _new_split(images, config)
-    if fabric.is_global_zero:
-        save_split(split, images, run.split)
-    return split
-
-
-def _new_split(images: ImageSet, config: Config) -> Split:
-    """By the images' classes; where pairs stand in for these, by what the pairs show."""
     stand_in = config.data.pairs is not None and not images.has_classes
     return make_split(images, config.data, hide_labels(images, config.data).classes if stand_in else None)
 
