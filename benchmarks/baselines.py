@@ -238,7 +238,7 @@ METHODS: dict[str, Callable[..., Any]] = {
 NOISY_B = ("lord",)
 """Methods whose code B passes through this project's noise; that of the others is handed out as it is."""
 
-HANDED_OUT_AS_READ = {"model.neighbours_b": 0, "model.gain_a": 0.0, "model.components_a": 0}
+HANDED_OUT_AS_READ = {"model.neighbours_b": 0, "model.components_b": 0, "model.gain_a": 0.0, "model.components_a": 0}
 """What a preset does to codes before they are handed out belongs to this project's method, not to another."""
 
 

@@ -47,11 +47,12 @@ def test_a_model_remembers_how_it_learned(model: CrossModel, tmp_path: Path, key
 
 
 def test_a_model_remembers_the_codes_that_it_hands_out(model: CrossModel, tmp_path: Path) -> None:
-    model = CrossModel(dataclasses.replace(model.config, neighbours_b=2, gain_a=1.5))
+    model = CrossModel(dataclasses.replace(model.config, neighbours_b=2, components_b=3, gain_a=1.5))
     save_model(model, tmp_path)
     assert torch.equal(load_model(tmp_path).codes_b, torch.zeros(0, 0, 7))
     model.codes_b = torch.randn(3, 4, 7)
-    model.learn_filter(torch.randn(3, 4, model.config.width_a))
+    model.learn_filter_a(torch.randn(3, 4, model.config.width_a))
+    model.learn_filter_b()
     save_model(model, tmp_path)
     b = torch.randn(2, 7)
     assert torch.equal(load_model(tmp_path).hand_out_b(b), model.hand_out_b(b))

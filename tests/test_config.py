@@ -41,6 +41,7 @@ def test_wrong_type_is_refused_by_key(values: dict, key: str) -> None:
         (lambda: TrainConfig(), "train.steps", "budget"),
         (lambda: ModelConfig(side_px=60), "model.side_px", "try 64"),
         (lambda: ModelConfig(rgb_kernel=4), "model.rgb_kernel", "odd"),
+        (lambda: ModelConfig(components_b=4), "model.components_b", "neighbours_b above 0"),
         (lambda: LossConfig(weight_swap=0.0), "loss.weight_swap", "weight"),
         (lambda: LossConfig(weight_swap=0.0, gamma=1.0), "loss.weight_rec", "weight"),
         (lambda: LossConfig(weight_swap=0.0, weight_rec=1.0, cross_start=0.5), "loss.cross_start", "weight_direct"),

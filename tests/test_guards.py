@@ -69,7 +69,12 @@ def test_no_training_learns_from_held_out_images(method: str, tmp_path: Path, mo
     """Neither from their pixels, as images, partners, positives, negatives, neighbours or members of a group, nor from
     their labels."""
     of_default = {
-        "default": {"model.neighbours_b": 3, "model.gain_a": 1.5, "model.components_a": 3},
+        "default": {
+            "model.neighbours_b": 3,
+            "model.components_b": 2,
+            "model.gain_a": 1.5,
+            "model.components_a": 3,
+        },
         "groups": {"data.groups": 8, "loss.weight_adversary": 0.0},
     }
     known = method in of_default

@@ -440,15 +440,25 @@ def test_in_the_refinement_the_generator_alone_learns(x: torch.Tensor, monkeypat
 
 @pytest.mark.parametrize("stage", ["inversion", "refinement"])
 def test_once_encoder_b_is_fixed_images_are_drawn_from_codes_b_as_mixes_have_them(x: torch.Tensor, stage: str) -> None:
-    """Rounded, and what other classes' codes share: the own class's have no share."""
+    """Rounded, and what other classes' codes share and tell best: the own class's have no share."""
     model = CrossModel(
-        ModelConfig(side_px=16, code_a=8, code_b=4, encoder_widths=(8, 8), generator_widths=(8, 8), neighbours_b=2),
+        ModelConfig(
+            side_px=16,
+            code_a=8,
+            code_b=4,
+            encoder_widths=(8, 8),
+            generator_widths=(8, 8),
+            neighbours_b=2,
+            components_b=2,
+        ),
         noise_b=0.3,
     )
     objective = Objective(model, LossConfig.only(weight_direct=1.0, noise_b=0.3, **{f"{stage}_start": 0.5})).train()
     model.codes_b, model.classes_b = torch.randn(3, 5, 4), torch.tensor([4, 7, 9])
+    model.learn_filter_b()
     classes = torch.tensor([7, 4, -1, 9])
     b = mean_of_neighbours(model.encoder_b.eval()(x), model.codes_b, 2, classes[:, None] == model.classes_b)
+    b = model.mean_b + (b - model.mean_b) @ model.filter_b.T
     terms = objective(Batch(x, classes=classes), 0.5).terms
     drawn = model.generator(model.encoder_a(x), quantise(b, 0.3))
     torch.testing.assert_close(terms, {stage: F.l1_loss(drawn, x)}, rtol=1e-4, atol=1e-6)

@@ -69,6 +69,9 @@ class ModelConfig:
     neighbours_b: int = number(0, 0, 4096)
     """Code B as handed out is the mean of codes B of the training, the nearest of each of so many classes, which leaves
     out what is one class's own; 0: it is that of the image alone. Needs classes."""
+    components_b: int = number(0, 0, 65536)
+    """What of such a mean is handed out: the best estimate from it of the code itself, in so many directions, those of
+    which other classes' codes tell most; the others may tell the class. 0: the mean as it is. Needs neighbours_b."""
     gain_a: float = number(0.0, 0, 100)
     """Code A as handed out, apart from its maps, is what it says of its class, so many times as far from the mean code:
     above 1, mixes show more of the person, of people never seen above all. 0: as it is read. Needs classes."""
@@ -106,6 +109,8 @@ class ModelConfig:
             require(len(widths) <= MAX_BLOCKS, f"model.{key}", widths, f"give at most {MAX_BLOCKS} widths")
         require(len(self.encoder_widths) >= 1, "model.encoder_widths", (), "give at least one block")
         require(len(self.generator_widths) >= 2, "model.generator_widths", (), "give at least two widths")
+        usable = self.components_b == 0 or self.neighbours_b > 0
+        require(usable, "model.components_b", self.components_b, "give 0, or model.neighbours_b above 0")
         fits = self.rgb_kernel % 2 == 1 and self.rgb_kernel <= max(3, self.side_px)
         require(fits, "model.rgb_kernel", self.rgb_kernel, "give an odd number, at most the side")
         blocks = max(self.encoder_halvings, len(self.generator_widths) - 1)

@@ -39,7 +39,6 @@ from chiasm.losses import (
 from chiasm.networks import CrossModel
 from chiasm.networks.classifier import CodeClassifier, ImageClassifier
 from chiasm.networks.discriminator import AnyDiscriminator
-from chiasm.networks.hand_out import mean_of_neighbours
 from chiasm.networks.photo_features import PhotoFeatures
 
 CYCLE_SHARE = 0.15
@@ -289,10 +288,9 @@ class Objective(nn.Module):
         model.encoder_b.eval()  # its statistics must not follow what is drawn
         with torch.no_grad():
             b = model.encoder_b(batch.x if batch.x_alike is None else batch.x_alike)
-        if model.codes_b is not None and len(model.codes_b) > 1 and batch.classes is not None:
-            own = batch.classes[:, None] == model.classes_b
-            b = mean_of_neighbours(b, model.codes_b, model.config.neighbours_b, apart_from=own)
-        return model.round_b(b)
+        if model.codes_b is None or len(model.codes_b) < 2 or batch.classes is None:
+            return model.round_b(b)
+        return model.hand_out_b(b, apart_from=batch.classes[:, None] == model.classes_b)
 
     def _judged_terms(self, name: str, batch: Batch, x_drawn: Images) -> tuple[Terms, Images | None]:
         """The terms of images that are drawn once not all networks learn, and these for the discriminator of swaps."""

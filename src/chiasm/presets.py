@@ -108,6 +108,7 @@ def portraits() -> Config:
             "model.encoder_a": "pooled",
             "model.maps_a": (32, 16),
             "model.neighbours_b": 20,
+            "model.components_b": 12,
             "model.gain_a": 0.85,
             "model.mirror_a": "on",
             "model.unit_codes": True,

@@ -66,6 +66,7 @@ def test_graphs_take_any_number_of_images_and_hand_out_the_rounded_code_b(model_
         (0.0, {"encoder_b": "pooled"}),
         (0.05, {"mirror_a": "on", "unit_codes": True, "maps_a": (3,), "gain_a": 1.5, "components_a": 3}),
         (0.0, {"code_block": True, "modulate_dense": False, "output": "sigmoid", "neighbours_b": 3}),
+        (0.05, {"neighbours_b": 3, "components_b": 2}),
         (0.05, {"head_widths": (5,), "rgb_kernel": 7, "dense_widths": (), "last_upsampling": "bilinear"}),
     ],
 )
@@ -75,9 +76,10 @@ def test_every_kind_of_network_is_the_same(noise_b: float, changes: dict, tmp_pa
     images = noise(NUM_IMAGES)
     if model.codes_b is not None:
         model.codes_b = read_codes(model, noise(20))[1].view(5, 4, 7).contiguous()
+        model.learn_filter_b()
         assert not torch.equal(encode(model, images)[1], quantise(read_codes(model, images)[1], noise_b))
     if model.filter_a is not None:
-        model.learn_filter(read_codes(model, noise(20))[0].unflatten(0, (5, 4)))
+        model.learn_filter_a(read_codes(model, noise(20))[0].unflatten(0, (5, 4)))
         assert not torch.equal(encode(model, images)[0], read_codes(model, images)[0])
     parity = measure_parity(model, write_graphs(model, tmp_path), images)
     assert set(parity) == set(GRAPHS)

@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from chiasm.networks.hand_out import RIDGE, class_filter, discriminant_projection, mean_of_neighbours
+from chiasm.networks.hand_out import (
+    RIDGE,
+    class_filter,
+    mean_of_neighbours,
+    neighbour_filter,
+    strongest_directions,
+)
 
 
 @pytest.mark.parametrize("num", [1, 3, 6, 9])
@@ -31,6 +37,46 @@ def test_what_is_one_class_s_own_is_averaged_away() -> None:
     codes = contents[None] + classes
     handed_out = mean_of_neighbours(codes.flatten(0, 1), codes, 8).unflatten(0, (8, 4))
     assert torch.allclose(handed_out, (contents + classes.mean(dim=0)).expand(8, 4, 4), atol=1e-5)
+
+
+def content_and_class(num_classes: int, shared: torch.Tensor, own: torch.Tensor, seed: int) -> torch.Tensor:
+    """Codes of 16 images of each class: of contents, as large as `shared` in each direction, and of the class."""
+    draws = torch.Generator().manual_seed(seed)
+    contents = shared * torch.randn(num_classes, 16, len(shared), generator=draws)
+    return 3 + contents + own * torch.randn(num_classes, 1, len(shared), generator=draws)
+
+
+def test_a_mean_of_neighbours_tells_a_code_best_once_filtered() -> None:
+    """It lies too near to the mean of all; new codes of new classes are told better by what the filter makes of it."""
+    shared, own = torch.tensor([2.0, 1.0, 0.2, 0.0]), torch.tensor([0.2, 0.2, 0.5, 1.0])
+    codes, new = (content_and_class(60, shared, own, seed) for seed in (0, 1))
+    mean, matrix = neighbour_filter(codes, 20, components=2)
+    assert torch.allclose(mean, codes.mean(dim=(0, 1)))
+    b = new.flatten(0, 1)
+    plain = mean_of_neighbours(b, codes, 20)
+    filtered = mean + (plain - mean) @ matrix.T
+    errors = [(told - b)[:, :2].square().mean() for told in (plain, filtered)]
+    assert float(errors[1]) < 0.7 * float(errors[0])
+
+
+def test_directions_of_which_other_classes_tell_most_are_kept() -> None:
+    shared, own = torch.tensor([2.0, 1.0, 0.2, 0.0]), torch.tensor([0.2, 0.2, 0.5, 1.0])
+    turn = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(5)))[0]
+    matrix = neighbour_filter(content_and_class(60, shared, own, 0) @ turn.T, 20, components=2)[1]
+    assert int(torch.linalg.matrix_rank(matrix, atol=1e-3)) == 2
+    left = turn.T @ matrix  # in the directions of contents, then of classes
+    assert float(left[2:].norm()) < 0.15 * float(left[:2].norm())
+    assert (
+        int(torch.linalg.matrix_rank(neighbour_filter(content_and_class(5, shared, own, 0), 3, components=9)[1])) == 4
+    )
+
+
+@pytest.mark.parametrize("codes", [torch.randn(1, 5, 3), torch.zeros(4, 5, 3), torch.ones(4, 5, 3)])
+def test_with_one_class_or_codes_all_alike_the_filter_makes_nothing_of_it(codes: torch.Tensor) -> None:
+    mean, matrix = neighbour_filter(codes, 20, components=2)
+    assert torch.allclose(mean, codes.mean(dim=(0, 1)))
+    assert bool(matrix.isfinite().all())
+    assert float(matrix.abs().max()) <= 1 + 1e-5
 
 
 def test_a_class_is_estimated_best_from_one_code() -> None:
@@ -95,7 +141,7 @@ def test_what_tells_classes_apart_is_kept_and_what_changes_within_them_taken_out
 
 def test_all_directions_together_leave_codes_as_they_are() -> None:
     within = torch.tensor([[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 0.5]])
-    projection = discriminant_projection(within, torch.diag(torch.tensor([1.0, 2.0, 3.0])), 3)
+    projection = strongest_directions(torch.diag(torch.tensor([1.0, 2.0, 3.0])), within, 3)
     assert torch.allclose(projection, torch.eye(3), atol=1e-5)
 
 

@@ -21,7 +21,7 @@ from chiasm.config import Config, ConfigError, GanConfig, LossConfig
 from chiasm.data import UNLABELLED, come_first, load_split, of_each_class, open_data
 from chiasm.inference import read_codes
 from chiasm.networks import CrossModel
-from chiasm.networks.hand_out import class_filter
+from chiasm.networks.hand_out import class_filter, mean_of_neighbours, neighbour_filter
 from chiasm.objective import Objective
 from chiasm.overrides import changed
 from chiasm.presets import PRESETS, from_preset, unlabelled
@@ -130,6 +130,17 @@ def test_resuming_goes_on_as_if_never_stopped(
     steps = [row["step"] for row in read_metrics(resumed.run / "metrics.csv")]
     assert steps == sorted(steps)
     assert sum("swap/swap" in row for row in read_metrics(whole.run / "metrics.csv")) == 3
+
+
+def test_a_model_learns_what_neighbours_tell_of_code_b(config: Config, tmp_path: Path) -> None:
+    config = changed(config, {"model.neighbours_b": 3, "model.components_b": 2})
+    model = load_model(fit(config, runs=tmp_path, progress_bar=False).run)
+    mean, matrix = neighbour_filter(model.codes_b, 3, components=2)
+    assert torch.allclose(model.mean_b, mean, atol=1e-5)
+    assert torch.allclose(model.filter_b, matrix, atol=1e-3)
+    b = torch.randn(4, config.model.code_b)
+    told = mean_of_neighbours(b, model.codes_b, 3) - mean
+    assert torch.allclose(model.hand_out_b(b), model.round_b(mean + told @ model.filter_b.T), atol=1e-4)
 
 
 @pytest.mark.parametrize("mirror_a", ["on", "off"])
@@ -300,7 +311,7 @@ def test_at_the_end_encoder_a_alone_learns_and_then_the_generator(
     config = dataclasses.replace(
         with_train(config, steps=8, validate_every=2, optimizer="muon", weight_decay=0.3),
         loss=dataclasses.replace(config.loss, inversion_start=3 / 8, refinement_start=5 / 8),
-        model=dataclasses.replace(config.model, neighbours_b=2),
+        model=dataclasses.replace(config.model, neighbours_b=2, components_b=2),
     )
     seen, train = [], Loop.training_step
     known, hand_out = [], Objective._handed_out_b
@@ -327,7 +338,7 @@ def test_at_the_end_encoder_a_alone_learns_and_then_the_generator(
         for name in learned:
             assert name.startswith(learning) == (not torch.equal(before[name], after[name])), name
         for name in last.keys() - learned:
-            free = name.startswith((learning, "codes_b", "mean_a", "filter_a"))
+            free = name.startswith((learning, "codes_b", "mean_a", "filter_a", "mean_b", "filter_b"))
             assert free or torch.equal(before[name], after[name]), name
     assert len(known) == 5
     for codes in known:  # today's, though the last validation was a step before

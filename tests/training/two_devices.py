@@ -24,6 +24,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "loss.refinement_start": 0.75,
         "loss.weight_perceptual": 0.1,
         "model.neighbours_b": 3,
+        "model.components_b": 2,
     },
 }
 

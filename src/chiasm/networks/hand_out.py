@@ -8,6 +8,9 @@ STEP_PER_NOISE = 2.0
 """Chosen on validation images, see docs/lab-notes.md."""
 RIDGE = 1e-2
 """As a share of the mean variance of a direction."""
+SMALLEST_RIDGE = 1e-12
+NUM_REGRESSION = 2048
+"""Codes whose neighbours are looked for, to learn what means of neighbours tell of a code."""
 
 
 def quantise(b: Float[Tensor, "n b"], noise_b: float) -> Float[Tensor, "n b"]:
@@ -55,6 +58,40 @@ def mean_of_neighbours(
     return known[classes * codes.shape[1] + place.gather(1, classes)].mean(dim=1)
 
 
+def neighbour_filter(
+    codes: Float[Tensor, "classes each b"], num: int, components: int
+) -> tuple[Float[Tensor, "b"], Float[Tensor, "b b"]]:
+    """The mean code, and what makes of a mean of neighbours the best estimate of the code that they are next to.
+
+    A mean of neighbours is too near to the mean of all codes, most so in directions in which codes of different classes
+    have little in common. The best linear estimate makes up for that; of the code it keeps the directions of which the
+    other classes' codes tell most, as a share of what codes differ in them.
+
+    Args:
+        codes: of images of the training, as many of each class.
+        num: of classes whose codes the mean is over, see mean_of_neighbours; the code's own class is none of them.
+        components: how many directions to keep, at least one.
+
+    Returns:
+        m and F of m + F (n - m), n the mean of neighbours; with fewer than two classes F is the identity.
+
+    Source: docs/method.md, eq. 29; reduced-rank regression, Izenman 1975, in the directions of canonical correlation,
+    Hotelling 1936.
+    """
+    num_classes, each, width = codes.shape
+    mean = codes.flatten(0, 1).mean(dim=0)
+    if num_classes < 2:
+        return mean, torch.eye(width)
+    some = codes[:, :: -(-num_classes * each // NUM_REGRESSION)]
+    own = torch.eye(num_classes, dtype=torch.bool)
+    neighbours = [mean_of_neighbours(b, codes, num, one.expand(len(b), -1)) for b, one in zip(some, own, strict=True)]
+    told, wanted = torch.cat(neighbours) - mean, some.flatten(0, 1) - mean
+    estimate = torch.linalg.solve(_with_ridge(told.T @ told), told.T @ wanted)
+    found = told @ estimate
+    projection = strongest_directions(found.T @ found, wanted.T @ wanted, min(components, width))
+    return mean, projection @ estimate.T
+
+
 def class_filter(
     codes: Float[Tensor, "classes each a"],
     gain: float = 0.0,
@@ -70,7 +107,7 @@ def class_filter(
     Args:
         codes: of images of the training, as many of each class.
         gain: 1 gives the best linear estimate; 0 none.
-        components: how many directions to keep before that, see discriminant_projection; 0 keeps all.
+        components: how many directions to keep before that, see strongest_directions; 0 keeps all.
         counted: which of them count, at least one of each class: where a class has few images, copies do not. All if
             not given.
 
@@ -92,39 +129,37 @@ def class_filter(
     values, vectors = torch.linalg.eigh(apart.T @ apart / (num_classes - 1) - within * num_each.reciprocal().mean())
     between = (vectors * values.clamp(min=0)) @ vectors.T
     if components > 0:
-        matrix = discriminant_projection(within, between, min(components, num_classes - 1))
+        matrix = strongest_directions(between, within, min(components, num_classes - 1))
     if gain > 0:
         matrix = gain * torch.linalg.solve(_with_ridge(between + within), between).T @ matrix
     return mean, matrix
 
 
-def discriminant_projection(
-    within: Float[Tensor, "a a"], between: Float[Tensor, "a a"], num: int
-) -> Float[Tensor, "a a"]:
-    """What keeps of a code the directions in which classes differ most, as a multiple of what images of a class do.
+def strongest_directions(signal: Float[Tensor, "a a"], noise: Float[Tensor, "a a"], num: int) -> Float[Tensor, "a a"]:
+    """What keeps of a code the directions in which one covariance is largest as a multiple of another.
 
-    What else images of a class differ in is taken out as far as it is linear, such as the character that a code of a
-    typeface tells.
+    What else codes differ in is taken out as far as it is linear: with the covariance of classes as a multiple of that
+    of a class's images, such as the character that a code of a typeface tells.
 
     Args:
-        within: covariance of codes of images of a class.
-        between: covariance of the classes' codes.
+        signal: the covariance that is wanted.
+        noise: the one that it is measured by.
         num: how many directions to keep.
 
     Returns:
-        P with P P = P, of rank num; the identity where images of a class do not differ.
+        P with P P = P, of rank num; the identity where there is no noise.
 
-    Source: docs/method.md, eq. 26; linear discriminant analysis, Rao 1948.
+    Source: docs/method.md, eq. 26 and 29; linear discriminant analysis, Rao 1948.
     """
-    if within.trace() == 0:
-        return torch.eye(len(within))
-    root = torch.linalg.cholesky(_with_ridge(within))
-    half = torch.linalg.solve_triangular(root, between, upper=False)
+    if noise.trace() == 0:
+        return torch.eye(len(noise))
+    root = torch.linalg.cholesky(_with_ridge(noise))
+    half = torch.linalg.solve_triangular(root, signal, upper=False)
     directions = torch.linalg.eigh(torch.linalg.solve_triangular(root, half.T, upper=False))[1][:, -num:]
     return root @ directions @ torch.linalg.solve_triangular(root.T, directions, upper=True).T
 
 
 def _with_ridge(covariance: Float[Tensor, "a a"]) -> Float[Tensor, "a a"]:
-    """Such that there is an inverse."""
+    """Such that there is an inverse, even where nothing varies."""
     width = len(covariance)
-    return covariance + RIDGE * covariance.trace() / width * torch.eye(width)
+    return covariance + (RIDGE * covariance.trace() / width).clamp(min=SMALLEST_RIDGE) * torch.eye(width)

@@ -42,7 +42,8 @@ class Memory:
             views = [pixels, pixels[..., ::-1]] if model.encoder_a.mirror else [pixels]
             codes = [read(model, model.encoder_b, view).unflatten(0, self.index.shape) for view in views]
             model.codes_b.copy_(torch.cat(codes, dim=1))
+            model.learn_filter_b()
         if model.filter_a is not None:
             some = self.index[:, : max(MIN_EACH_A, NUM_A // len(self.index))]
             codes_a = read(model, model.encoder_a, self.images.gather(some.ravel()))
-            model.learn_filter(codes_a.unflatten(0, some.shape), torch.from_numpy(come_first(some)))
+            model.learn_filter_a(codes_a.unflatten(0, some.shape), torch.from_numpy(come_first(some)))
