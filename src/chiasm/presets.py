@@ -109,7 +109,7 @@ def portraits() -> Config:
             "model.maps_a": (32, 16),
             "model.neighbours_b": 20,
             "model.components_b": 12,
-            "model.gain_a": 0.85,
+            "model.gain_a": 1.0,
             "model.mirror_a": "on",
             "model.unit_codes": True,
             "loss.weight_perceptual": 16.0,

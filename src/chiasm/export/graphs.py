@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,8 +30,8 @@ class _Encoder(nn.Module):
     def __init__(self, model: CrossModel, code: Literal["a", "b"]) -> None:
         super().__init__()
         self.model = model
-        kinds = {"a": (model.encoder_a, model.hand_out_a), "b": (model.encoder_b, model.hand_out_b)}
-        self.encoder, self.hand_out = kinds[code]
+        self.encoder = model.encoder_a if code == "a" else model.encoder_b
+        self.hand_out: Callable[[Tensor], Tensor] = model.hand_out_a if code == "a" else model.hand_out_b
 
     def forward(self, x: Images) -> Float[Tensor, "n code"]:
         return self.hand_out(self.encoder(x))
