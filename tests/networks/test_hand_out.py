@@ -1,13 +1,7 @@
 import pytest
 import torch
 
-from chiasm.networks.hand_out import (
-    RIDGE,
-    class_filter,
-    mean_of_neighbours,
-    neighbour_filter,
-    strongest_directions,
-)
+from chiasm.networks.hand_out import RIDGE, class_filter, mean_of_neighbours, neighbour_filter, strongest_directions
 
 
 @pytest.mark.parametrize("num", [1, 3, 6, 9])
@@ -66,9 +60,8 @@ def test_directions_of_which_other_classes_tell_most_are_kept() -> None:
     assert int(torch.linalg.matrix_rank(matrix, atol=1e-3)) == 2
     left = turn.T @ matrix  # in the directions of contents, then of classes
     assert float(left[2:].norm()) < 0.15 * float(left[:2].norm())
-    assert (
-        int(torch.linalg.matrix_rank(neighbour_filter(content_and_class(5, shared, own, 0), 3, components=9)[1])) == 4
-    )
+    all_of_them = neighbour_filter(content_and_class(5, shared, own, 0), 3, components=9)[1]
+    assert int(torch.linalg.matrix_rank(all_of_them)) == 4
 
 
 @pytest.mark.parametrize("codes", [torch.randn(1, 5, 3), torch.zeros(4, 5, 3), torch.ones(4, 5, 3)])

@@ -51,7 +51,7 @@ def test_two_devices_train_as_one_with_twice_the_batch(variant: str, tmp_path: P
     for name in one:
         assert torch.equal(first[name], second[name])
         # A regression on codes that hardly differ makes more of a last bit.
-        atol, rtol = (1e-3, 1e-2) if name.endswith("filter_b") else (1e-5, 1e-4)
+        atol, rtol = (1e-4, 1e-3) if name.endswith("filter_b") else (1e-5, 1e-4)
         torch.testing.assert_close(first[name], one[name], atol=atol, rtol=rtol)
 
 

@@ -138,8 +138,8 @@ def class_filter(
 def strongest_directions(signal: Float[Tensor, "a a"], noise: Float[Tensor, "a a"], num: int) -> Float[Tensor, "a a"]:
     """What keeps of a code the directions in which one covariance is largest as a multiple of another.
 
-    What else codes differ in is taken out as far as it is linear: with the covariance of classes as a multiple of that
-    of a class's images, such as the character that a code of a typeface tells.
+    What else codes differ in is taken out as far as it is linear. Where classes are what is wanted and what images
+    of a class differ in is the measure, that is such as the character that a code of a typeface tells.
 
     Args:
         signal: the covariance that is wanted.
