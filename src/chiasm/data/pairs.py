@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from chiasm.data.image_set import UNLABELLED, DataError
 
@@ -31,8 +33,7 @@ def read_pairs(path: Path, names: Sequence[str]) -> NDArray[np.int64]:
         DataError: naming the file, the line and the remedy.
     """
     place = {name: i for i, name in enumerate(names)}
-    thing = np.arange(len(names))
-    paired = np.zeros(len(names), dtype=bool)
+    pairs = []
     for line, row in _rows(path):
         pair = [cell.strip().replace("\\", "/").removeprefix("./") for cell in row]
         unknown = [name for name in pair if name not in place]
@@ -45,13 +46,14 @@ def read_pairs(path: Path, names: Sequence[str]) -> NDArray[np.int64]:
                 f"{path}, line {line}: there is no image {unknown[0]!r}; give its path from the folder of the images, "
                 "or remove the row."
             )
-        first, second = (place[name] for name in pair)
-        paired[[first, second]] = True
-        thing[thing == thing[second]] = thing[first]
-    if not paired.any():
+        pairs.append([place[name] for name in pair])
+    if not pairs:
         raise DataError(f"{path}: holds no pair; give two names of images that show the same in each row.")
+    paired = np.unique(pairs)
+    links = coo_array((np.ones(len(pairs)), tuple(np.transpose(pairs))), shape=(len(names), len(names)))
+    things = connected_components(links, directed=False)[1]
     numbers = np.full(len(names), UNLABELLED, dtype=np.int64)
-    numbers[paired] = np.unique(thing[paired], return_inverse=True)[1].reshape(-1)
+    numbers[paired] = np.unique(things[paired], return_inverse=True)[1]
     return numbers
 
 
