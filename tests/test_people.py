@@ -71,6 +71,26 @@ def test_what_an_adapted_code_draws_shows_the_code_b_it_is_drawn_from(
     assert changes[1] < 0.99 * changes[0]
 
 
+def test_codes_b_of_the_training_are_found_again_where_the_model_knows_them(
+    avatars: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    config = dataclasses.replace(tiny().model, neighbours_b=2)
+    model = CrossModel(config, noise_b=1.0, weight_perceptual=1.0).eval()
+    images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])
+
+    def adapted() -> list[torch.Tensor]:
+        codes = []
+        for size in (5.0, 20.0):
+            model.codes_b = size * torch.ones(4, 3, config.code_b)
+            codes.append(adapt_code(model, images, steps=5))
+        return codes
+
+    assert not torch.equal(*adapted())
+    monkeypatch.setattr("chiasm.adapt.CROSS_SHARE", 0.0)
+    assert torch.equal(*adapted())
+
+
 def test_matrices_step_farther_the_more_images_there_are(trained: Path, avatars: ImageSet) -> None:
     model = load_model(trained)
     images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
@@ -31,7 +32,7 @@ WEIGHT_SQUARED = 2.0
 WEIGHT_IMAGE = 1.0
 """Divided by the number of images: what one image shows need not be the same in another."""
 NUM_CROSSED = 8
-CROSS_SHARE = 0.2
+CROSS_SHARE = 0.12
 """The weight of finding code B again as a share of that of the perceptual loss: for models that learned from pixels
 alone it does not pay."""
 
@@ -42,7 +43,8 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     Each image is drawn from its own code B, rounded but no mean of neighbours, which would say less of what it shows,
     under the noise of training, which keeps what one image alone shows from being learned. Where the model learned with
     features of photographs these judge here, too, and encoder B must find further noisy codes B again in what is drawn
-    from them, so that the pose stays with code B. The start is the mean code A of the images. Where code A has no maps,
+    from them, so that the pose stays with code B: codes of the training, where the model knows any, as few images show
+    few poses; otherwise those of the images. The start is the mean code A of the images. Where code A has no maps,
     offsets to scales and shifts are learned, matrices that mix the channels of each block, and an image of what is the
     same in all, as a background is. No weight of the model changes, so that nobody else is drawn otherwise than before.
 
@@ -74,6 +76,7 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     groups = [{"params": [part], "lr": lr} for part, lr in zip(parts, step_sizes, strict=False)]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     schedule = LambdaLR(optimizer, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / max(1, steps)))
+    others_b = _found_again(model, codes_b)
     draw, read_b, rng = frozen(generator), frozen(model.encoder_b), torch.Generator().manual_seed(seed)
     distance, weight_cross = _distance(model), CROSS_SHARE * model.weight_perceptual
 
@@ -88,13 +91,19 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
         if not has_maps:
             loss = loss + WEIGHT_IMAGE / len(images) * parts[-1].abs().mean()
         if weight_cross > 0:
-            b = noisy(codes_b[torch.randint(len(images), (NUM_CROSSED,), generator=rng)])
+            b = noisy(others_b[torch.randint(len(others_b), (NUM_CROSSED,), generator=rng)])
             loss = loss + weight_cross * code_cycle_loss(b, read_b(draw(a.expand(len(b), -1), b)))
         optimizer.zero_grad()
         loss.backward(inputs=parts)
         optimizer.step()
         schedule.step()
     return _extended(model, torch.cat(parts, dim=1).detach().cpu())
+
+
+def _found_again(model: CrossModel, codes_b: Code) -> Float[Tensor, "m code"]:
+    """The codes B among which those are drawn that must be found again; codes_b where the model knows no others."""
+    known = model.codes_b
+    return codes_b if known is None or len(known) == 0 else model.round_b(known.flatten(0, 1).cpu())
 
 
 def _extended(model: CrossModel, a: Code) -> PersonCode:
