@@ -102,8 +102,7 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
 
 def _found_again(model: CrossModel, codes_b: Code) -> Float[Tensor, "m code"]:
     """The codes B among which those are drawn that must be found again; codes_b where the model knows no others."""
-    known = model.codes_b
-    return codes_b if known is None or len(known) == 0 else model.round_b(known.flatten(0, 1).cpu())
+    return codes_b if model.known_b is None else model.round_b(model.known_b.cpu())
 
 
 def _extended(model: CrossModel, a: Code) -> PersonCode:

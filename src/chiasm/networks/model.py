@@ -133,10 +133,15 @@ class CrossModel(nn.Module):
         """
         if self.weight_perceptual == 0:
             return self.hand_out_b(b)
-        if self.codes_b is not None and len(self.codes_b) > 0:
-            mean = self.codes_b.flatten(0, 1).mean(dim=0)
+        if self.known_b is not None:
+            mean = self.known_b.mean(dim=0)
             b = mean + GAIN_TO_PEOPLE * (b - mean)
         return self.round_b(b)
+
+    @property
+    def known_b(self) -> Float[Tensor, "m b"] | None:
+        """The codes B of the training that the model knows, of all classes; None where it knows none."""
+        return None if self.codes_b is None or len(self.codes_b) == 0 else self.codes_b.flatten(0, 1)
 
     @classmethod
     def of(cls, config: Config) -> CrossModel:
