@@ -1,5 +1,6 @@
 """Shared fixtures; jaxtyping and beartype check the shapes of every call in the tests."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,12 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
         torch.set_num_threads(1)
         patch.setenv("OMP_NUM_THREADS", "1")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so does whatever that starts: here neither does."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
