@@ -17,6 +17,7 @@ from chiasm.losses import (
     r1_penalty,
     realism_loss,
     reconstruction_loss,
+    spreads,
     squared_loss,
     variance_loss,
 )
@@ -152,3 +153,10 @@ def test_perceptual_loss_is_the_mean_share_that_features_are_off() -> None:
     wanted = [torch.tensor([[1.0, -3.0]]), torch.tensor([[10.0, 10.0]])]
     generated = [torch.tensor([[2.0, -3.0]]), torch.tensor([[10.0, 5.0]])]
     assert perceptual_loss(wanted, generated) == pytest.approx((0.5 / 2 + 2.5 / 10) / 2)
+
+
+def test_spreads_are_the_deviations_of_channels_over_an_image() -> None:
+    wave = torch.tensor([[[[1.0, -1.0], [-1.0, 1.0]]]])
+    first, second = spreads([torch.cat([2 * wave, 6 * wave + 5], dim=1), torch.cat([wave, 0 * wave])])
+    assert torch.allclose(first, torch.tensor([[2.0, 6.0]]) * (4 / 3) ** 0.5)
+    assert torch.allclose(second, torch.tensor([[1.0], [0.0]]) * (4 / 3) ** 0.5)

@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from chiasm.adapt import adapt_code
+from chiasm.adapt import SPREAD_SHARE, adapt_code
 from chiasm.checkpoint import load_model, save_model
 from chiasm.cli import main
 from chiasm.data import DataError, ImageSet, save_image
 from chiasm.image_like import Prepared
 from chiasm.inference import encode, generate, read_codes, to_unit
-from chiasm.losses import perceptual_loss
+from chiasm.losses import perceptual_loss, spreads
 from chiasm.mixing import Mixer
 from chiasm.networks import CrossModel
 from chiasm.networks.model import GAIN_TO_PEOPLE
@@ -71,8 +71,9 @@ def test_what_an_adapted_code_draws_shows_the_code_b_it_is_drawn_from(
     assert changes[1] < 0.99 * changes[0]
 
 
-def test_codes_b_of_the_training_are_found_again_where_the_model_knows_them(
-    avatars: ImageSet, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("left_out", ["CROSS_SHARE", "SPREAD_SHARE"])
+def test_mixes_with_codes_b_of_the_training_count_where_the_model_knows_them(
+    avatars: ImageSet, monkeypatch: pytest.MonkeyPatch, left_out: str
 ) -> None:
     pytest.importorskip("efficientnet_lite_pytorch")
     config = dataclasses.replace(tiny().model, neighbours_b=2)
@@ -86,8 +87,10 @@ def test_codes_b_of_the_training_are_found_again_where_the_model_knows_them(
             codes.append(adapt_code(model, images, steps=5))
         return codes
 
+    monkeypatch.setattr(f"chiasm.adapt.{left_out}", 0.0)
     assert not torch.equal(*adapted())
     monkeypatch.setattr("chiasm.adapt.CROSS_SHARE", 0.0)
+    monkeypatch.setattr("chiasm.adapt.SPREAD_SHARE", 0.0)
     assert torch.equal(*adapted())
 
 
@@ -139,6 +142,22 @@ def test_a_model_that_learned_with_features_of_photographs_adapts_with_them(trai
         drawn = generate(model, adapt_code(model, images, steps=40).expand(3, -1), b)
         errors.append(float(perceptual_loss(features(x), features(drawn))))
     assert errors[1] < errors[0]
+
+
+def test_somebody_new_is_drawn_with_features_as_varied_as_in_the_images(
+    trained: Path, avatars: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    model, features = load_model(trained), PhotoFeatures()
+    model.weight_perceptual = 2.0
+    images = avatars.gather(np.flatnonzero(avatars.classes == 3)[:3])
+    x, b = to_unit(torch.from_numpy(images)), encode(model, images)[1]
+    errors = []
+    for share in (0.0, SPREAD_SHARE):
+        monkeypatch.setattr("chiasm.adapt.SPREAD_SHARE", share)
+        drawn = generate(model, adapt_code(model, images, steps=40).expand(3, -1), b)
+        errors.append(float(perceptual_loss(spreads(features(x)), spreads(features(drawn)))))
+    assert errors[1] < 0.97 * errors[0]
 
 
 def test_a_code_without_offsets_draws_the_same_whether_extended_or_not(model: CrossModel) -> None:

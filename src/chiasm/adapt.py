@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -12,8 +10,16 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
+from chiasm.cross import Images
 from chiasm.inference import read_codes, to_unit
-from chiasm.losses import Code, code_cycle_loss, perceptual_loss, reconstruction_loss, squared_loss
+from chiasm.losses import (
+    Code,
+    code_cycle_loss,
+    perceptual_loss,
+    reconstruction_loss,
+    spreads,
+    squared_loss,
+)
 from chiasm.networks import CrossModel
 from chiasm.networks.photo_features import PhotoFeatures
 from chiasm.objective import frozen
@@ -32,9 +38,9 @@ WEIGHT_SQUARED = 2.0
 WEIGHT_IMAGE = 1.0
 """Divided by the number of images: what one image shows need not be the same in another."""
 NUM_CROSSED = 8
-CROSS_SHARE = 0.12
-"""The weight of finding code B again as a share of that of the perceptual loss: for models that learned from pixels
-alone it does not pay."""
+CROSS_SHARE, SPREAD_SHARE = 0.12, 0.25
+"""The weights of finding code B again and of the spread of features, as shares of that of the perceptual loss; for
+models that learned from pixels alone the former does not pay."""
 
 
 def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STEPS, seed: int = 0) -> PersonCode:
@@ -42,9 +48,10 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
 
     Each image is drawn from its own code B, rounded but no mean of neighbours, which would say less of what it shows,
     under the noise of training, which keeps what one image alone shows from being learned. Where the model learned with
-    features of photographs these judge here, too, and encoder B must find further noisy codes B again in what is drawn
-    from them, so that the pose stays with code B: codes of the training, where the model knows any, as few images show
-    few poses; otherwise those of the images. The start is the mean code A of the images. Where code A has no maps,
+    features of photographs these judge here, too, also by how much they vary over an image, for a mean of the images is
+    a fog; and encoder B must find further noisy codes B again in what is drawn from them, so that the pose stays with
+    code B: codes of the training, where the model knows any, as few images show few poses; otherwise those of the
+    images. The start is the mean code A of the images. Where code A has no maps,
     offsets to scales and shifts are learned, matrices that mix the channels of each block, and an image of what is the
     same in all, as a background is. No weight of the model changes, so that nobody else is drawn otherwise than before.
 
@@ -78,7 +85,7 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     schedule = LambdaLR(optimizer, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / max(1, steps)))
     others_b = _found_again(model, codes_b)
     draw, read_b, rng = frozen(generator), frozen(model.encoder_b), torch.Generator().manual_seed(seed)
-    distance, weight_cross = _distance(model), CROSS_SHARE * model.weight_perceptual
+    features = PhotoFeatures().to(device) if model.weight_perceptual > 0 else None
 
     def noisy(b: Code) -> Code:
         return (b + model.noise_b * torch.randn(b.shape, generator=rng)).to(device)
@@ -87,12 +94,15 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
         chosen = torch.randperm(len(images), generator=rng)[:BATCH]
         x = to_unit(torch.from_numpy(images[chosen.numpy()]).to(device))
         a, b = torch.cat(parts, dim=1), noisy(codes_b[chosen])
-        loss = distance(x, draw(a.expand(len(b), -1), b))
+        drawn = draw(a.expand(len(b), -1), b)
+        loss = reconstruction_loss(x, drawn, 0.0, 1.0) + WEIGHT_SQUARED * squared_loss(x, drawn)
         if not has_maps:
             loss = loss + WEIGHT_IMAGE / len(images) * parts[-1].abs().mean()
-        if weight_cross > 0:
+        if features is not None:
             b = noisy(others_b[torch.randint(len(others_b), (NUM_CROSSED,), generator=rng)])
-            loss = loss + weight_cross * code_cycle_loss(b, read_b(draw(a.expand(len(b), -1), b)))
+            mixes = draw(a.expand(len(b), -1), b)
+            found = CROSS_SHARE * code_cycle_loss(b, read_b(mixes))
+            loss = loss + model.weight_perceptual * (_photo_loss(features, x, drawn, mixes) + found)
         optimizer.zero_grad()
         loss.backward(inputs=parts)
         optimizer.step()
@@ -110,14 +120,14 @@ def _extended(model: CrossModel, a: Code) -> PersonCode:
     return F.pad(a, (0, model.generator.extended_a - a.shape[1]))
 
 
-def _distance(model: CrossModel) -> Callable[[Tensor, Tensor], Tensor]:
-    """How far generated images are from those wanted: as in training, by features of photographs where it used them."""
-    features = PhotoFeatures().to(next(model.parameters()).device) if model.weight_perceptual > 0 else None
+def _photo_loss(features: PhotoFeatures, x: Images, drawn: Images, mixes: Float[Tensor, "mixes 3 side side"]) -> Tensor:
+    """How far what is drawn is from images of one class in features of photographs, and in how much these vary over an
+    image; the latter for mixes, too, of which no image is known, in the mean.
 
-    def distance(x: Tensor, x_generated: Tensor) -> Tensor:
-        loss = reconstruction_loss(x, x_generated, 0.0, 1.0) + WEIGHT_SQUARED * squared_loss(x, x_generated)
-        if features is not None:
-            loss = loss + model.weight_perceptual * perceptual_loss(features(x), features(x_generated))
-        return loss
-
-    return distance
+    Source: docs/method.md, eq. 22 and 30.
+    """
+    wanted, generated = features(x), features(drawn)
+    varied, varied_generated, varied_mixes = spreads(wanted), spreads(generated), spreads(features(mixes))
+    in_mean = [[layer.mean(dim=0) for layer in layers] for layers in (varied, varied_mixes)]
+    spread = perceptual_loss(varied, varied_generated) + perceptual_loss(*in_mean)
+    return perceptual_loss(wanted, generated) + SPREAD_SHARE * spread

@@ -130,6 +130,16 @@ def perceptual_loss(features: Sequence[Tensor], features_generated: Sequence[Ten
     return torch.stack(shares).mean()
 
 
+def spreads(features: Sequence[Tensor]) -> list[Float[Tensor, "n channels"]]:
+    """How much each channel of features, several layers, varies over an image: its standard deviation.
+
+    What is drawn as a mean of several images is faint wherever these differ, and its features vary less.
+
+    Source: docs/method.md, eq. 30; Huang & Belongie 2017 (AdaIN), eq. 13.
+    """
+    return [layer.std(dim=(2, 3)) for layer in features]
+
+
 def code_decay(code: Code) -> Scalar:
     """Mean over the batch of a code's squared length.
 
