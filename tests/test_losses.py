@@ -157,6 +157,8 @@ def test_perceptual_loss_is_the_mean_share_that_features_are_off() -> None:
 
 def test_spreads_are_the_deviations_of_channels_over_an_image() -> None:
     wave = torch.tensor([[[[1.0, -1.0], [-1.0, 1.0]]]])
-    first, second = spreads([torch.cat([2 * wave, 6 * wave + 5], dim=1), torch.cat([wave, 0 * wave])])
+    first, second = spreads(
+        [torch.cat([2 * wave, 6 * wave + 5], dim=1), torch.cat([wave, 0 * wave]), wave[..., :1, :1]]
+    )
     assert torch.allclose(first, torch.tensor([[2.0, 6.0]]) * (4 / 3) ** 0.5)
     assert torch.allclose(second, torch.tensor([[1.0], [0.0]]) * (4 / 3) ** 0.5)

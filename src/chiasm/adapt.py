@@ -12,14 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from chiasm.cross import Images
 from chiasm.inference import read_codes, to_unit
-from chiasm.losses import (
-    Code,
-    code_cycle_loss,
-    perceptual_loss,
-    reconstruction_loss,
-    spreads,
-    squared_loss,
-)
+from chiasm.losses import Code, code_cycle_loss, perceptual_loss, reconstruction_loss, spreads, squared_loss
 from chiasm.networks import CrossModel
 from chiasm.networks.photo_features import PhotoFeatures
 from chiasm.objective import frozen
@@ -51,9 +44,9 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     features of photographs these judge here, too, also by how much they vary over an image, for a mean of the images is
     a fog; and encoder B must find further noisy codes B again in what is drawn from them, so that the pose stays with
     code B: codes of the training, where the model knows any, as few images show few poses; otherwise those of the
-    images. The start is the mean code A of the images. Where code A has no maps,
-    offsets to scales and shifts are learned, matrices that mix the channels of each block, and an image of what is the
-    same in all, as a background is. No weight of the model changes, so that nobody else is drawn otherwise than before.
+    images. The start is the mean code A of the images. Where code A has no maps, offsets to scales and shifts are
+    learned, matrices that mix the channels of each block, and an image of what is the same in all, as a background is.
+    No weight of the model changes, so that nobody else is drawn otherwise than before.
 
     Args:
         model: in evaluation mode.
@@ -83,7 +76,7 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     groups = [{"params": [part], "lr": lr} for part, lr in zip(parts, step_sizes, strict=False)]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     schedule = LambdaLR(optimizer, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / max(1, steps)))
-    others_b = _found_again(model, codes_b)
+    others_b = _codes_of_mixes(model, codes_b)
     draw, read_b, rng = frozen(generator), frozen(model.encoder_b), torch.Generator().manual_seed(seed)
     features = PhotoFeatures().to(device) if model.weight_perceptual > 0 else None
 
@@ -101,8 +94,8 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
         if features is not None:
             b = noisy(others_b[torch.randint(len(others_b), (NUM_CROSSED,), generator=rng)])
             mixes = draw(a.expand(len(b), -1), b)
-            found = CROSS_SHARE * code_cycle_loss(b, read_b(mixes))
-            loss = loss + model.weight_perceptual * (_photo_loss(features, x, drawn, mixes) + found)
+            found_again = CROSS_SHARE * code_cycle_loss(b, read_b(mixes))
+            loss = loss + model.weight_perceptual * (_photo_loss(features, x, drawn, mixes) + found_again)
         optimizer.zero_grad()
         loss.backward(inputs=parts)
         optimizer.step()
@@ -110,8 +103,8 @@ def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STE
     return _extended(model, torch.cat(parts, dim=1).detach().cpu())
 
 
-def _found_again(model: CrossModel, codes_b: Code) -> Float[Tensor, "m code"]:
-    """The codes B among which those are drawn that must be found again; codes_b where the model knows no others."""
+def _codes_of_mixes(model: CrossModel, codes_b: Code) -> Float[Tensor, "m code"]:
+    """The codes B of which mixes are made, to be found again; codes_b where the model knows no others."""
     return codes_b if model.known_b is None else model.round_b(model.known_b.cpu())
 
 

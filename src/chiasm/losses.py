@@ -131,13 +131,16 @@ def perceptual_loss(features: Sequence[Tensor], features_generated: Sequence[Ten
 
 
 def spreads(features: Sequence[Tensor]) -> list[Float[Tensor, "n channels"]]:
-    """How much each channel of features, several layers, varies over an image: its standard deviation.
+    """How much each channel of features varies over an image: its standard deviation.
 
     What is drawn as a mean of several images is faint wherever these differ, and its features vary less.
 
+    Args:
+        features: several layers, [n, channels, side, side]; one of a single place is left out.
+
     Source: docs/method.md, eq. 30; Huang & Belongie 2017 (AdaIN), eq. 13.
     """
-    return [layer.std(dim=(2, 3)) for layer in features]
+    return [layer.std(dim=(2, 3)) for layer in features if layer[0, 0].numel() > 1]
 
 
 def code_decay(code: Code) -> Scalar:
