@@ -32,8 +32,8 @@ WEIGHT_IMAGE = 1.0
 """Divided by the number of images: what one image shows need not be the same in another."""
 NUM_CROSSED = 8
 CROSS_SHARE, SPREAD_SHARE = 0.12, 0.25
-"""The weights of finding code B again and of the spread of features, as shares of that of the perceptual loss; for
-models that learned from pixels alone the former does not pay."""
+"""The weights of finding code B again and of the spread of features, as shares of that of the perceptual loss; models
+that learned from pixels alone have neither, for them the former did not pay."""
 
 
 def adapt_code(model: CrossModel, images: NDArray[np.uint8], *, steps: int = STEPS, seed: int = 0) -> PersonCode:
