@@ -9,7 +9,7 @@ from chiasm.augment import change
 from chiasm.batch import Batch
 from chiasm.config import DataConfig, GanConfig, LossConfig, ModelConfig
 from chiasm.discriminator_objective import DiscriminatorObjective
-from chiasm.losses import contrastive_loss, perceptual_loss
+from chiasm.losses import contrastive_loss, perceptual_loss, spreads
 from chiasm.networks import CrossModel
 from chiasm.networks.discriminator import Discriminator, FeatureDiscriminator
 from chiasm.networks.hand_out import mean_of_neighbours, quantise
@@ -417,6 +417,23 @@ def test_in_the_inversion_encoder_a_alone_learns(x: torch.Tensor) -> None:
         assert_trains_only(term, list(model.encoder_a.parameters()), others)
     assert all(torch.equal(value, before[name]) for name, value in model.encoder_b.state_dict().items())
     assert set(objective.eval()(Batch(x), 1.0).terms) == {"direct"}
+
+
+@pytest.mark.parametrize("stage", ["inversion", "refinement"])
+def test_spread_of_features_counts_once_not_all_networks_learn(x: torch.Tensor, stage: str) -> None:
+    """Eq. 30, inside of eq. 27 and 28, not of eq. 5."""
+    pytest.importorskip("efficientnet_lite_pytorch")
+    model = CrossModel(ModelConfig(side_px=16, code_a=8, code_b=4, encoder_widths=(8, 8), generator_widths=(8, 8)))
+    weights = {"weight_swap": 1.0, "weight_perceptual": 2.0, f"{stage}_start": 0.5}
+    with_it, without = (
+        Objective(model, LossConfig.only(**weights, weight_spread=weight)).train() for weight in (0.5, 0.0)
+    )
+    torch.testing.assert_close(with_it(Batch(x, x), 0.4).terms, without(Batch(x, x), 0.4).terms)
+    term, features = with_it(Batch(x, x), 0.5).terms[stage], PhotoFeatures()
+    drawn = model.generator(model.encoder_a(x), model.encoder_b(x))
+    wanted, generated = features(x), features(drawn)
+    photo_loss = perceptual_loss(wanted, generated) + 0.5 * perceptual_loss(spreads(wanted), spreads(generated))
+    torch.testing.assert_close(term, F.l1_loss(drawn, x) + 2 * photo_loss, rtol=1e-4, atol=1e-6)
 
 
 def test_in_the_refinement_the_generator_alone_learns(x: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,9 @@ class LossConfig:
     weight_perceptual: float = number(0.0, 0)
     """Weight of the perceptual loss, likewise: how far features of photographs are off (eq. 22). Needs the extra
     'perceptual'."""
+    weight_spread: float = number(0.0, 0)
+    """Weight of how far the spread of these features over an image is off, as a share of weight_perceptual, in the
+    inversion and the refinement alone (eq. 30)."""
     weight_squared: float = number(2.0, 0)
     """Weight of the mean squared error, likewise (eq. 9)."""
     weight_difference: float = _weight(1.0, "similar")

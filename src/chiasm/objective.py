@@ -33,6 +33,7 @@ from chiasm.losses import (
     perceptual_loss,
     realism_loss,
     reconstruction_loss,
+    spreads,
     squared_loss,
     variance_loss,
 )
@@ -227,8 +228,8 @@ class Objective(nn.Module):
             "adversary": self.config.weight_adversary * confusion_loss(frozen(self.adversary)(b)),
         }
 
-    def _distance(self, batch: Batch, x_generated: Images) -> Scalar:
-        """How far images generated are from x."""
+    def _distance(self, batch: Batch, x_generated: Images, weight_spread: float = 0.0) -> Scalar:
+        """How far images generated are from x; with a weight also in how much their features vary (eq. 30)."""
         config, x_similar = self.config, batch.x_similar
         loss = reconstruction_loss(batch.x, x_generated, config.weight_topk, config.topk_fraction)
         if config.weight_squared > 0:
@@ -237,7 +238,11 @@ class Objective(nn.Module):
             features.to(batch.x.device)
             with torch.no_grad():
                 wanted = features(batch.x)
-            loss = loss + config.weight_perceptual * perceptual_loss(wanted, features(x_generated))
+            generated = features(x_generated)
+            photo_loss = perceptual_loss(wanted, generated)
+            if weight_spread > 0:
+                photo_loss = photo_loss + weight_spread * perceptual_loss(spreads(wanted), spreads(generated))
+            loss = loss + config.weight_perceptual * photo_loss
         if config.weight_difference > 0 and x_similar is not None:
             loss = loss + config.weight_difference * difference_weighted_l1(batch.x, x_generated, x_similar)
         return loss
@@ -295,16 +300,19 @@ class Objective(nn.Module):
     def _judged_terms(self, name: str, batch: Batch, x_drawn: Images) -> tuple[Terms, Images | None]:
         """The terms of images that are drawn once not all networks learn, and these for the discriminator of swaps."""
         judged = bool(self._discriminators) and self.gan.judges == "swaps"
-        terms = self._drawn_terms(name, 1.0, batch, x_drawn, self.gan.weight if judged else 0.0)
+        weight_gan = self.gan.weight if judged else 0.0
+        terms = self._drawn_terms(name, 1.0, batch, x_drawn, weight_gan, self.config.weight_spread)
         return terms, x_drawn.detach() if judged else None
 
-    def _drawn_terms(self, name: str, weight: float, batch: Batch, x_drawn: Images, weight_gan: float) -> Terms:
+    def _drawn_terms(
+        self, name: str, weight: float, batch: Batch, x_drawn: Images, weight_gan: float, weight_spread: float = 0.0
+    ) -> Terms:
         """How far images drawn are from x; with a weight of the GAN loss on swaps the judge has its share (eq. 25)."""
         terms = Terms()
         if weight_gan > 0:
             x_drawn, x_sharper = balance(x_drawn, weight_gan)
             terms |= self._gan_terms(x_sharper, batch.classes, weight_gan)
-        return terms | {name: weight * self._distance(batch, x_drawn)}
+        return terms | {name: weight * self._distance(batch, x_drawn, weight_spread)}
 
     def _classifier_terms(self, x: Images, x_mix: Images, classes: Classes) -> Terms:
         """Eq. 17 and 18: the classifier learns from real images; mixed ones must have the class of their A."""

@@ -133,7 +133,7 @@ def portraits() -> Config:
 
 
 def portraits_128() -> Config:
-    """`portraits` at 128 px, narrower for its size: half the images in an hour, nearly a photograph's detail."""
+    """`portraits` at 128 px, narrower for its size: half the images in an hour, a photograph's detail."""
     return changed(
         portraits(),
         {
@@ -141,9 +141,8 @@ def portraits_128() -> Config:
             "model.encoder_stride": 4,
             "model.generator_widths": (128, 96, 48, 24, 16),
             "model.last_upsampling": "bilinear",
-            "model.gain_a": 1.4,
-            "loss.inversion_start": 1.0,
-            "loss.refinement_start": 1.0,
+            "model.gain_a": 0.7,
+            "loss.weight_spread": 0.5,
             "gan.weight": 0.9,
             "train.batch_size": 16,
         },
