@@ -83,6 +83,17 @@ def test_unknown_keys_and_wrong_types_are_named(arguments: list[str], capsys) ->
     assert arguments[1].removeprefix("--") in message
 
 
+@pytest.mark.parametrize(
+    ("command", "flag", "meant"),
+    [("fit", "--max-minute", "--max-minutes"), ("fit", "--train.noise_b", "--loss.noise_b"), ("mix", "--pres", None)],
+)
+def test_a_flag_that_does_not_exist_is_told_with_the_one_that_was_meant(command, flag, meant, capsys) -> None:
+    assert main([command, flag, "5"]) == 2
+    told = capsys.readouterr().err
+    assert flag in told
+    assert (f"; did you mean {meant}?" in told) if meant else ("did you mean" not in told)
+
+
 def test_a_training_that_diverges_is_a_mistake_too(tmp_path: Path, capsys) -> None:
     assert main(["fit", *TINY, "--steps", "30", "--train.lr", "1e38", "--runs", str(tmp_path)]) == 2
     assert "chiasm: step" in capsys.readouterr().err

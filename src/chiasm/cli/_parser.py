@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from argparse import SUPPRESS, Action
 from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,8 +38,18 @@ class Parser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Refuse the command line."""
-        told = _wrong_value(message) or f"{' '.join(message.split())} (chiasm --help, chiasm COMMAND --help)"
-        raise ConfigError(told) from ex
+        slip = " ".join(message.split()) + self._meant(message)
+        raise ConfigError(_wrong_value(message) or f"{slip} (chiasm --help, chiasm COMMAND --help)") from ex
+
+    def _meant(self, message: str) -> str:
+        """The flag that was presumably meant by one that does not exist: of another section, or of a like spelling."""
+        found = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
+        if found is None:
+            return ""
+        flag, known = found[1], list(self._option_string_actions)
+        elsewhere = [other for other in known if other.endswith("." + flag.rpartition(".")[2])]
+        near = elsewhere or get_close_matches(flag, known, n=1)
+        return f"; did you mean {near[0]}?" if near else ""
 
 
 def _wrong_value(message: str) -> str | None:
